@@ -1,0 +1,166 @@
+"""The HTTP edge: every path, what it asks of a request before anybody looks at it, and the era of a message.
+
+Raw ASGI: a framework's request and response objects cost more than all the rest of a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import anyio
+import anyio.abc
+import msgspec
+
+from fuseboard.adapters.downstream.asgi import Head, Incoming, Message, Receive, Refusal, Send, answer, refuse
+from fuseboard.adapters.downstream.guard import LOCAL, Auth, Guard
+from fuseboard.adapters.downstream.ladder import VERSION
+from fuseboard.adapters.downstream.limits import Limits
+from fuseboard.adapters.downstream.sse import MESSAGES, Sse
+from fuseboard.adapters.downstream.stateless import Stateless
+from fuseboard.adapters.downstream.streamable import Streamable
+from fuseboard.era import HANDSHAKE_VERSIONS, STATELESS_VERSIONS
+from fuseboard.errors import INTERNAL_ERROR
+from fuseboard.ports import Gateway
+
+Handle: TypeAlias = Callable[[Incoming], Awaitable[None]]
+
+_SWEEP_S: Final = 15.0
+_HANDSHAKE: Final = frozenset(version.encode() for version in HANDSHAKE_VERSIONS)
+_STATELESS: Final = frozenset(version.encode() for version in STATELESS_VERSIONS)
+_NOT_FOUND: Final = Refusal(404, "nothing is here; MCP is at /mcp (Streamable HTTP) and /sse (HTTP+SSE)")
+_STOPPING: Final = Refusal(503, "the proxy is stopping", INTERNAL_ERROR, ((b"connection", b"close"),))
+_VERSIONS: Final = ", ".join(HANDSHAKE_VERSIONS + STATELESS_VERSIONS)
+_BAD_VERSION: Final = Refusal(400, f"MCP-Protocol-Version must be one of {_VERSIONS}")
+_ONLY_POST: Final = Refusal(405, "this revision has POST only", headers=((b"allow", b"POST"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path. ``auth`` is whether a request must say who it is, where the listener asks for that at all."""
+
+    methods: Mapping[str, Handle]
+    auth: bool
+
+    def not_allowed(self, method: str) -> Refusal:
+        allow = ", ".join(sorted(self.methods))
+        return Refusal(405, f"{method} is not for this path; use {allow}", headers=((b"allow", allow.encode()),))
+
+
+class HttpEdge:
+    """The ASGI application.
+
+    Args:
+        auth: bearer token -> (principal, roles); ``None`` asks for no token and calls everybody ``local``.
+        allowed_hosts: ``name``, ``name:port`` or ``name:*``, beside the names of loopback with the bound port.
+        status: what ``/readyz`` says, as a JSON object; its ``ready`` decides between 200 and 503.
+        tasks: where sessions are ended and idle ones looked for; it outlives the server.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        auth: Auth | None,
+        limits: Limits,
+        allowed_hosts: Iterable[str],
+        status: Callable[[], Mapping[str, Any]],
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        self.limits = limits
+        self._guard = Guard(limits, auth=auth, allowed_hosts=allowed_hosts)
+        self._status = status
+        self._streamable = Streamable(gateway, limits, tasks)
+        self._stateless = Stateless(gateway, limits)
+        self._sse = Sse(gateway, limits)
+        self._stopping = False
+        mcp: dict[str, Handle] = {"POST": self._post, "GET": self._get, "DELETE": self._delete}
+        self.routes: Mapping[str, Route] = MappingProxyType(
+            {
+                "/mcp": Route(mcp, auth=True),
+                "/sse": Route({"GET": self._sse.get}, auth=True),
+                MESSAGES: Route({"POST": self._sse.post}, auth=True),
+                "/healthz": Route({"GET": _alive}, auth=False),
+                "/readyz": Route({"GET": self._ready}, auth=False),
+            }
+        )
+        tasks.start_soon(self._sweep)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return None
+        head = Head(scope["headers"])
+        refusal = self._guard.place(scope, head)
+        if refusal is not None:
+            return await refuse(send, refusal)
+        route = self.routes.get(scope["path"])
+        if route is None:
+            return await refuse(send, _NOT_FOUND)
+        method: str = scope["method"]
+        handle = route.methods.get(method)
+        if handle is None:
+            return await refuse(send, route.not_allowed(method))
+        caller = self._guard.who(head) if route.auth else LOCAL
+        if isinstance(caller, Refusal):
+            return await refuse(send, caller)
+        if method == "POST" and (refusal := self._guard.post(head)) is not None:
+            return await refuse(send, refusal)
+        if self._stopping:
+            return await refuse(send, _STOPPING)
+        return await handle(Incoming(scope, receive, send, head, caller))
+
+    def sweep(self, now_s: float) -> None:
+        """End the sessions that have been idle for too long at ``now_s`` on the clock of the event loop."""
+        self._streamable.sweep(now_s)
+
+    def quiet(self) -> None:
+        """Take nothing new and end what would go on for ever; what is being answered goes on."""
+        self._stopping = True
+        self._streamable.quiet()
+        self._stateless.quiet()
+        self._sse.close()
+
+    def close(self) -> None:
+        """End everything now. Idempotent."""
+        self.quiet()
+        self._stateless.close()
+        self._streamable.close()
+
+    async def _post(self, http: Incoming) -> None:
+        # Whatever is no known handshake revision goes to the ladder, which knows how to say what is wrong with it.
+        version = http.head.get(VERSION)
+        if VERSION in http.head.repeated or (version is not None and version not in _HANDSHAKE):
+            return await self._stateless.post(http)
+        return await self._streamable.post(http)
+
+    async def _get(self, http: Incoming) -> None:
+        if (refusal := _sessions_only(http.head)) is not None:
+            return await refuse(http.send, refusal)
+        return await self._streamable.get(http)
+
+    async def _delete(self, http: Incoming) -> None:
+        if (refusal := _sessions_only(http.head)) is not None:
+            return await refuse(http.send, refusal)
+        return await self._streamable.delete(http)
+
+    async def _ready(self, http: Incoming) -> None:
+        status = self._status()
+        await answer(http.send, 200 if status.get("ready") else 503, msgspec.json.encode(status))
+
+    async def _sweep(self) -> None:
+        while True:
+            await anyio.sleep(min(_SWEEP_S, self.limits.session_idle_s))
+            self.sweep(anyio.current_time())
+
+
+async def _alive(http: Incoming) -> None:
+    await answer(http.send, 200, b'{"status":"ok"}')
+
+
+def _sessions_only(head: Head) -> Refusal | None:
+    version = head.get(VERSION)
+    if version is None or version in _HANDSHAKE:
+        return None
+    return _ONLY_POST if version in _STATELESS else _BAD_VERSION

@@ -1,0 +1,117 @@
+"""The HTTP server: uvicorn around the edge, bound before it starts and quick to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator
+from typing import Final
+
+import anyio
+import uvicorn
+
+from fuseboard.adapters.downstream.edge import HttpEdge
+from fuseboard.adapters.downstream.protocol import BoundedProtocol
+
+__all__ = ["HttpEdge", "serve_http"]
+
+KEEP_ALIVE_S: Final = 75
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its signal handlers, which would kill the process once it has ended."""
+
+    def __init__(self, config: uvicorn.Config, edge: HttpEdge, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._edge = edge
+        self._on_started = on_started
+        self._ended = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams first, or uvicorn would wait for them; then what is being answered gets its grace."""
+        if self._ended:
+            return
+        self._ended = True
+        self._edge.quiet()
+        loop = asyncio.get_running_loop()
+        grace = loop.call_later(self._edge.limits.grace_s, self._edge.close)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            grace.cancel()
+            self._edge.close()
+
+    def stop(self) -> None:
+        """The first time: gracefully. The second: now."""
+        if self.should_exit:
+            self.force_exit = True
+            self._edge.close()
+        self.should_exit = True
+
+
+async def serve_http(
+    edge: HttpEdge, host: str, port: int, *, ready: Callable[[int], None], signals: bool = True
+) -> None:
+    """Serve until SIGINT or SIGTERM comes, or the caller is cancelled. ``port`` 0 takes a free one.
+
+    ``ready`` is told the port once connections are accepted. The caller's event loop is used, so uvloop is the
+    caller's choice. Without ``signals`` only cancelling ends it.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    listener = _listen(host, port)
+    config = uvicorn.Config(
+        edge,
+        http=functools.partial(BoundedProtocol, edge.limits),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(edge.limits.grace_s) + 2,
+    )
+    server = _Server(config, edge, lambda: ready(listener.getsockname()[1]))
+    with _stop_on_signals(server.stop) if signals else contextlib.nullcontext():
+        try:
+            await server.serve([listener])
+        finally:
+            server.force_exit = True
+            edge.close()
+            with anyio.CancelScope(shield=True):
+                await server.shutdown([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+
+
+@contextlib.contextmanager
+def _stop_on_signals(stop: Callable[[], None]) -> Generator[None, None, None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,175 @@
+"""The stdio face: own pipes to the one client that started us. Stdout carries protocol and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final, TextIO
+
+import anyio
+import anyio.abc
+
+from fuseboard import frames
+from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
+from fuseboard.errors import INVALID_REQUEST
+from fuseboard.peer import Peer
+from fuseboard.ports import Gateway, Origin, Reply, Request, Scope, Session
+
+_log = logging.getLogger("fuseboard.downstream")
+
+DRAIN_S: Final = 5.0
+"""What open requests get when the client closes our stdin: a script that pipes its requests in wants its answers."""
+
+MODERN_KEY: Final = b"io.modelcontextprotocol/protocolVersion"
+
+
+class _Reader(asyncio.Protocol):
+    def __init__(self, feed: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._feed = feed
+        self._on_end = on_end
+
+    def data_received(self, data: bytes) -> None:
+        self._feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_end()
+
+
+class _BothEras:
+    """Hands each request to the session of its own era: on a pipe a client may probe one and then speak the other."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._origin = Origin(principal="local", transport="stdio")
+        self._handshake: Session | None = None
+        self._back: Scope | None = None
+
+    def attach(self, back: Scope) -> None:
+        self._back = back
+
+    async def request(self, request: Request, scope: Scope) -> Reply:
+        if request.method != "initialize" and request.params is not None and MODERN_KEY in request.params:
+            return await self._gateway.stateless(self._origin).request(request, scope)
+        return await self._session().request(request, scope)
+
+    def notified(self, method: str, params: bytes | None) -> None:
+        self._session().notified(method, params)
+
+    async def close(self) -> None:
+        if self._handshake is not None:
+            await self._handshake.close()
+
+    def _session(self) -> Session:
+        if self._handshake is None:
+            assert self._back is not None
+            self._handshake = self._gateway.connect(self._origin, self._back)
+        return self._handshake
+
+
+async def serve_stdio(gateway: Gateway, tasks: anyio.abc.TaskGroup, *, limit_bytes: int, depth: int) -> None:
+    """Serve the client on stdin and stdout until it closes our stdin."""
+    stdin, stdout = _take_standard_streams()
+    ended = anyio.Event()
+    sessions = _BothEras(gateway)
+    writer = await _writer(stdout, ended.set)
+
+    def send(frame: bytes) -> None:
+        if writer.is_closing():
+            return
+        writer.write(frame + b"\n")
+        if writer.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
+            _log.error("the client does not read its input; giving up")
+            writer.abort()
+
+    peer = Peer(send, sessions, tasks, name="the client", depth=depth)
+    sessions.attach(peer)
+
+    def overlong() -> None:
+        message = f"a frame over {limit_bytes} bytes was dropped; send less in one message"
+        send(frames.response(None, frames.failure(INVALID_REQUEST, message)))
+
+    lines = Lines(peer.receive, overlong, limit_bytes=limit_bytes)
+    await _read(stdin, lines.feed, ended.set)
+    await ended.wait()
+    with anyio.move_on_after(DRAIN_S):
+        await peer.drained()
+    peer.lost("the client closed the connection")
+    with anyio.CancelScope(shield=True):
+        await sessions.close()
+    writer.close()
+
+
+def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Our stdin and stdout, moved away from the numbers 0 and 1.
+
+    Whatever else in this process prints, goes to stderr; a child that inherits stdin reads nothing of the protocol.
+    """
+    stdin = os.fdopen(os.dup(0), "rb", buffering=0)
+    stdout = os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    errors: TextIO = sys.stderr
+    sys.stdout = errors
+    return stdin, stdout
+
+
+async def _writer(stdout: BinaryIO, on_lost: Callable[[], None]) -> Any:
+    class _Writer(asyncio.BaseProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            on_lost()
+
+    if not _can_be_watched(stdout):
+        return _FileWriter(stdout)
+    transport, _ = await asyncio.get_running_loop().connect_write_pipe(_Writer, stdout)
+    return transport
+
+
+def _can_be_watched(file: BinaryIO) -> bool:
+    """Whether the loop can wait for it. A regular file is always ready, and uvloop aborts the process over one."""
+    mode = os.fstat(file.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+
+
+class _FileWriter:
+    """Just enough of a write transport for a regular file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self._file.closed
+
+    def close(self) -> None:
+        self._file.close()
+
+    abort = close
+
+
+async def _read(stdin: BinaryIO, feed: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    if _can_be_watched(stdin):
+        await loop.connect_read_pipe(lambda: _Reader(feed, on_end), stdin)
+    else:
+        threading.Thread(target=_pump, args=(stdin, loop, feed, on_end), daemon=True).start()
+
+
+def _pump(
+    stdin: BinaryIO, loop: asyncio.AbstractEventLoop, feed: Callable[[bytes], None], on_end: Callable[[], None]
+) -> None:
+    """Read a regular file, which the loop cannot watch."""
+    while data := stdin.read(1 << 16):
+        loop.call_soon_threadsafe(feed, data)
+    loop.call_soon_threadsafe(on_end)

@@ -1,0 +1,184 @@
+"""Streamable HTTP of the handshake revisions: POST, GET and DELETE on one path, held together by ``Mcp-Session-Id``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+
+import anyio
+import anyio.abc
+
+from fuseboard import frames
+from fuseboard.adapters.downstream import ladder
+from fuseboard.adapters.downstream.asgi import Incoming, Refusal, accepts, empty, refuse
+from fuseboard.adapters.downstream.limits import Limits
+from fuseboard.adapters.downstream.session import HttpSession, SessionCall
+from fuseboard.adapters.downstream.streams import Outlet
+from fuseboard.errors import INTERNAL_ERROR, ProtocolFault
+from fuseboard.ports import Gateway, Request, Result
+
+_log = logging.getLogger("fuseboard.downstream")
+
+SESSION = b"mcp-session-id"
+LAST_EVENT = b"last-event-id"
+
+_NEITHER = Refusal(406, "Accept must list both application/json and text/event-stream")
+_NO_STREAM = Refusal(406, "Accept must list text/event-stream")
+_NO_SESSION = Refusal(400, "Mcp-Session-Id is missing; send initialize first, and then the id that its answer carries")
+_UNKNOWN = Refusal(404, "there is no such session (any more); send initialize without an id to open one")
+_FULL = Refusal(503, "too many sessions are open; try again later", INTERNAL_ERROR)
+_TAKEN = Refusal(409, "this session's stream is open already; one is allowed")
+_FORGOTTEN = Refusal(400, "nothing is kept of the stream of this Last-Event-ID")
+
+
+class Streamable:
+    """The sessions and their endpoint."""
+
+    def __init__(self, gateway: Gateway, limits: Limits, tasks: anyio.abc.TaskGroup) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._tasks = tasks
+        self._sessions: dict[str, HttpSession] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def post(self, http: Incoming) -> None:
+        if accepts(http.head.get(b"accept")) != (True, True):
+            return await refuse(http.send, _NEITHER)
+        session: HttpSession | None = None
+        id = http.head.text(SESSION)
+        if id is not None and (session := self._find(http, id)) is None:
+            return await refuse(http.send, _UNKNOWN)
+        body = await http.body(self._limits.body_bytes)
+        if body is None:
+            return None
+        if isinstance(body, Refusal):
+            return await refuse(http.send, body)
+        try:
+            frame = frames.decode(body, depth=self._limits.depth)
+        except ProtocolFault as fault:
+            return await refuse(http.send, Refusal(400, fault.message, fault.code), id=fault.id)
+        if session is None:
+            if isinstance(frame, Request):
+                return await self._open(http, frame)
+            return await refuse(http.send, _NO_SESSION)
+        if isinstance(frame, Request):
+            return await self._call(http, session, frame)
+        session.take(frame)
+        return await empty(http.send, 202)
+
+    async def get(self, http: Incoming) -> None:
+        if not accepts(http.head.get(b"accept"))[1]:
+            return await refuse(http.send, _NO_STREAM)
+        session = await self._named(http)
+        if session is None:
+            return None
+        outlet = Outlet(http.send, self._limits, abort=http.abort)
+        if (last := http.head.text(LAST_EVENT)) is not None:
+            if not session.resume(last, outlet):
+                return await refuse(http.send, _FORGOTTEN)
+        elif session.standing.attached:
+            return await refuse(http.send, _TAKEN)
+        else:
+            session.standing.attach(outlet)
+        try:
+            await outlet.run_until(http.left)
+        finally:
+            session.touched_s = _now_s()
+
+    async def delete(self, http: Incoming) -> None:
+        if (session := await self._named(http)) is not None:
+            self._end(session)
+            await empty(http.send, 200)
+
+    def sweep(self, now_s: float) -> None:
+        """End the sessions that have been idle for too long. ``now_s`` is the event loop's time."""
+        for session in list(self._sessions.values()):
+            if session.idle and now_s - session.touched_s > self._limits.session_idle_s:
+                _log.info("session %s… was idle for too long and ends", session.id[:8])
+                self._end(session)
+
+    def quiet(self) -> None:
+        """End the standing streams, which would go on for ever."""
+        for session in self._sessions.values():
+            session.standing.end()
+
+    def close(self) -> None:
+        """End every session."""
+        for session in list(self._sessions.values()):
+            self._end(session)
+
+    async def _open(self, http: Incoming, request: Request) -> None:
+        if request.method != "initialize":
+            return await self._stray(http, request)
+        if len(self._sessions) >= self._limits.sessions:
+            return await refuse(http.send, _FULL, id=request.id)
+        session = HttpSession(secrets.token_hex(16), http.caller, self._gateway, self._limits, now_s=_now_s())
+        self._sessions[session.id] = session
+        call = session.calls[request.id] = SessionCall(http, request.id, self._limits, session)
+        opened = False
+        try:
+            reply = await call.run(session.handler, request)
+            opened = isinstance(reply, Result)
+            if isinstance(reply, Result):
+                session.negotiated(reply)
+        finally:
+            session.calls.pop(request.id, None)
+            if not opened:
+                self._end(session)
+        return await call.conclude(reply, ((SESSION, session.id.encode()),) if opened else ())
+
+    async def _stray(self, http: Incoming, request: Request) -> None:
+        """A request without a session: of the stateless revision but without its header, or simply too early."""
+        if not ladder.looks_modern(request):
+            return await refuse(http.send, _NO_SESSION, id=request.id)
+        rejection = ladder.judge(request, ladder.Routing(None, None, None))
+        assert rejection is not None
+        return await refuse(http.send, Refusal(400, rejection.message, rejection.code), id=request.id)
+
+    async def _call(self, http: Incoming, session: HttpSession, request: Request) -> None:
+        if request.id in session.calls:
+            message = "a request with this id is still being answered; use a new id for each"
+            return await refuse(http.send, Refusal(400, message), id=request.id)
+        call = session.calls[request.id] = SessionCall(http, request.id, self._limits, session)
+        try:
+            reply = await call.run(session.handler, request)
+        finally:
+            session.calls.pop(request.id, None)
+            session.touched_s = _now_s()
+        return await call.conclude(reply)
+
+    def _find(self, http: Incoming, id: str) -> HttpSession | None:
+        """The session, for whoever opened it. To anybody else it does not exist."""
+        session = self._sessions.get(id)
+        return session if session is not None and session.caller == http.caller else None
+
+    async def _named(self, http: Incoming) -> HttpSession | None:
+        """The session that a request without a body is about; ``None`` when it was refused."""
+        id = http.head.text(SESSION)
+        if id is None:
+            await refuse(http.send, _NO_SESSION)
+            return None
+        session = self._find(http, id)
+        if session is None:
+            await refuse(http.send, _UNKNOWN)
+        return session
+
+    def _end(self, session: HttpSession) -> None:
+        if self._sessions.pop(session.id, None) is None:
+            return
+        session.shut()
+        self._tasks.start_soon(_close, session)
+
+
+async def _close(session: HttpSession) -> None:
+    try:
+        await session.handler.close()
+    except Exception:  # the root of a task that nobody awaits
+        _log.exception("session %s… did not close cleanly", session.id[:8])
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,96 @@
+"""Run state as a table of cells, pure: every store serves reads and applies writes through this one room.
+
+A cell lives ``ttl_s`` from its last write. Versions come from one counter that never goes back, so a cell that
+expired and was made anew never looks unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fuseboard.state import EMPTY, Add, Push, Snapshot, Write
+
+_SWEEP_EVERY = 1024
+
+
+class Cell(NamedTuple):
+    """One key's value (JSON), its version (from 1), and when it ends (Unix seconds)."""
+
+    value: Any
+    version: int
+    expires_at: float
+
+
+class Table:
+    """The live cells. Not shared between threads: one owner reads and applies."""
+
+    def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
+        self._cells = dict(cells or {})
+        self._version = max((cell.version for cell in self._cells.values()), default=0)
+        self._sweep_in = _SWEEP_EVERY
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def read(self, keys: Iterable[str], *, at: float) -> Snapshot:
+        """What is alive at ``at``. An absent key has version 0, so that a ``Put`` can ask that it still be absent."""
+        values: dict[str, Any] = {}
+        versions: dict[str, int] = {}
+        for key in keys:
+            cell = self._live(key, at)
+            versions[key] = cell.version if cell else 0
+            if cell:
+                values[key] = cell.value
+        return Snapshot(values, versions) if versions else EMPTY
+
+    def apply(self, writes: Sequence[Write], read: Snapshot, *, at: float) -> Mapping[str, Cell] | None:
+        """Apply all the writes, or none and return ``None``; returns the cells that changed.
+
+        Raises:
+            TypeError: a write does not fit the value that it meets (an ``Add`` to a text): a policy's mistake.
+        """
+        version = self._version + 1
+        changed: dict[str, Cell] = {}
+        for write in writes:
+            key = write.key
+            cell = changed.get(key) or self._live(key, at)
+            if isinstance(write, Add):
+                value = (cell.value if cell else 0) + write.amount
+                # A refund is never refused, not even above a ceiling that was lowered meanwhile.
+                if write.amount > 0 and write.ceiling is not None and value > write.ceiling:
+                    return None
+            elif isinstance(write, Push):
+                value = _tail(cell.value if cell else [], write)
+            elif self._changed_since(read, key, at):
+                return None
+            else:
+                value = write.value
+            changed[key] = Cell(value, version, at + write.ttl_s)
+        self._version = version
+        self._cells.update(changed)
+        self._sweep(len(changed), at)
+        return changed
+
+    def _live(self, key: str, at: float) -> Cell | None:
+        cell = self._cells.get(key)
+        return cell if cell and at < cell.expires_at else None
+
+    def _changed_since(self, read: Snapshot, key: str, at: float) -> bool:
+        """Whether ``key`` is not as ``read`` saw it; a key that was never read counts as seen absent."""
+        cell = self._live(key, at)
+        return (cell.version if cell else 0) != read.versions.get(key, 0)
+
+    def _sweep(self, writes: int, at: float) -> None:
+        """Drop the expired, at a cost of O(1) a write: a sweep of n cells comes at the earliest after n writes."""
+        self._sweep_in -= writes
+        if self._sweep_in <= 0:
+            self._cells = {key: cell for key, cell in self._cells.items() if at < cell.expires_at}
+            self._sweep_in = max(_SWEEP_EVERY, len(self._cells))
+
+
+def _tail(items: Any, push: Push) -> list[Any]:
+    if not isinstance(items, list):
+        raise TypeError(f"{push.key} holds no tail to push to")
+    # A new list each time: snapshots and the writer thread still hold the old one.
+    return [*items, push.item][-push.keep :] if push.keep > 0 else []

@@ -1,0 +1,266 @@
+"""The one thread that writes the ledger: the event loop hands jobs over and never waits for the disk itself.
+
+Group commit: the thread takes everything that waits and writes it as one transaction, so that sixteen callers share
+one fsync. A batch with a durable job is written at once under ``synchronous=FULL`` (the log is synced before COMMIT
+returns). One without lingers first, so that a busy proxy commits some tens of times a second and not once a call,
+and is written under ``NORMAL``: it survives a crash of the process but the tail may be lost in a power cut.
+
+When the disk fails, every durable job of the batch fails, new jobs are refused, and the rest is kept and tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, groupby
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from fuseboard.adapters.stores import records
+from fuseboard.adapters.stores.records import Batch, Row
+from fuseboard.adapters.stores.table import Cell
+from fuseboard.errors import StoreUnavailable
+from fuseboard.ports import Entry, Proposed
+
+_log = logging.getLogger("fuseboard.stores")
+
+_LINGER_S = 0.02
+_RETRY_S = 1.0
+_BATCH = 2048
+_PROBE = f"PRAGMA user_version = {records.SCHEMA_VERSION}"
+"""Writes what is there already: after a fault, even an empty batch has to show that the disk takes something."""
+_PRUNE_ROWS = 500
+# Few sizes of statement, each prepared once. SQLite runs one statement without the interpreter's lock, so many rows
+# in one statement mean few times that the thread and the event loop contend for it.
+_SIZES = (32, 8, 2, 1)
+
+
+class Job(NamedTuple):
+    """One commit on its way. ``done`` is set where someone waits for the disk; it belongs to the loop that waits."""
+
+    entry: Entry | None
+    cells: Mapping[str, Cell] | None
+    done: asyncio.Future[None] | None
+
+
+class Writer:
+    """Owns the connection from the moment it is made. What is public is for the event loop's thread."""
+
+    def __init__(self, connection: sqlite3.Connection, *, limit: int, linger_s: float = _LINGER_S) -> None:
+        self.fault: str | None = None
+        """Why the disk cannot be written just now."""
+        self.closed = False
+        self._connection = connection
+        self._limit = limit
+        self._linger_s = linger_s
+        self._jobs: deque[Job] = deque()
+        self._crowd: deque[asyncio.Future[None]] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._kept: list[Job] = []
+        self._asleep = False
+        self._urgent = False
+        self._full_sync: bool | None = None
+        self._prune_before: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="fuseboard-ledger", daemon=True)
+        self._thread.start()
+
+    # The event loop's side
+
+    @property
+    def crowded(self) -> bool:
+        return len(self._jobs) >= self._limit
+
+    def put(self, job: Job) -> None:
+        """Hand over a job; never waits. A durable one wakes the thread, another only where it sleeps."""
+        self._jobs.append(job)
+        if job.done is not None:
+            self._loop = job.done.get_loop()
+            self.hurry()
+        elif self._asleep:
+            self._asleep = False
+            self._bell.put(None)
+
+    def hurry(self) -> None:
+        """End the lingering, or the pause after a fault."""
+        if not self._urgent:
+            self._urgent = True
+            self._bell.put(None)
+
+    async def room(self) -> None:
+        """Wait until the queue is below its limit: nothing is dropped, whoever comes too fast waits."""
+        self._loop = asyncio.get_running_loop()
+        while self.crowded and not self.fault and not self.closed:
+            waiter = self._loop.create_future()
+            self._crowd.append(waiter)
+            self.hurry()
+            # Looked at again after queueing up: the thread drains first and looks at the crowd second.
+            if self.crowded:
+                await waiter
+
+    def prune(self, before: float) -> None:
+        """Delete calls that began before ``before`` (Unix seconds), a slice between batches until none is left."""
+        self._prune_before = before
+        self.hurry()
+
+    async def close(self) -> None:
+        """Write what waits, end the thread, close the file."""
+        self.closed = True
+        loop = asyncio.get_running_loop()
+        self.hurry()
+        await loop.run_in_executor(None, self._thread.join)
+        self._settle((), None)
+
+    # The thread's side
+
+    def _run(self) -> None:
+        while not self.closed or (self._jobs and not self.fault):
+            self._wait()
+            self._cycle()
+        lost = len(self._kept) + len(self._jobs)
+        if lost:
+            _log.critical("%d commits on their way to the ledger are lost: %s", lost, self.fault)
+        self._connection.close()
+
+    def _cycle(self) -> None:
+        """Write one batch."""
+        # Before draining: what is put from here on rings again.
+        self._urgent = False
+        jobs = self._kept + [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
+        if self._jobs:
+            self._urgent = True
+        try:
+            self._prune_slice()
+            if jobs or self.fault:
+                self._write(jobs)
+        except Exception as error:  # A thread's root: whatever happens, who waits is told and the thread lives on.
+            self._fail(jobs, error)
+        else:
+            self._succeed(jobs)
+
+    def _wait(self) -> None:
+        """Sleep until there is work, then linger for more, unless someone waits for the disk.
+
+        The bell may ring for what was taken already, so each wait looks at what it waits for again.
+        """
+        if not self.fault:
+            self._asleep = True
+            # A job put before the flag was seen rings no bell, so look once more before sleeping.
+            while not self._jobs and not self.closed and self._prune_before is None:
+                self._bell.get()
+            self._asleep = False
+        patience_s = _RETRY_S if self.fault else self._linger_s
+        with suppress(Empty):
+            while not self._urgent and not self.closed:
+                self._bell.get(timeout=patience_s)
+
+    def _write(self, jobs: Sequence[Job]) -> None:
+        batch = Batch()
+        for job in jobs:
+            batch.add(job.entry, job.cells)
+        self._sync(full=any(job.done for job in jobs))
+        try:
+            self._transact(batch, list)
+        except UnicodeEncodeError:
+            self._transact(batch, lambda rows: list(records.scrubbed(rows)))
+
+    def _transact(self, batch: Batch, clean: Callable[[list[Row]], list[Row]]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            if self.fault:
+                execute(_PROBE)
+            self._statement(records.insert_calls, clean(batch.inserts()))
+            ends = clean(batch.updates())
+            if self._statement(records.update_calls, ends) < len(ends):
+                _log.warning("the ledger holds no beginning of a call that ended: pruned, or never written")
+            self._statement(records.upsert_state, clean(batch.upserts()))
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    def _statement(self, sql: Callable[[int, int], str], rows: list[Row]) -> int:
+        """Write the rows, those of one width together and as many as fit in one statement; returns how many changed."""
+        changed = 0
+        rows.sort(key=len)
+        for width, group in groupby(rows, key=len):
+            left = list(group)
+            while left:
+                size = next(size for size in _SIZES if size <= len(left))
+                values = [*chain.from_iterable(left[:size])]
+                changed += self._connection.execute(sql(size, width), values).rowcount
+                del left[:size]
+        return changed
+
+    def _sync(self, *, full: bool) -> None:
+        if full is not self._full_sync:
+            # Not execute(): this pragma acts while it is compiled, so a cached statement would do nothing.
+            self._connection.executescript(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._full_sync = full
+
+    def _prune_slice(self) -> None:
+        if self._prune_before is None:
+            return
+        self._sync(full=False)
+        oldest = "SELECT rowid FROM calls WHERE at < ? ORDER BY at LIMIT ?"
+        limits = (self._prune_before, _PRUNE_ROWS)
+        if self._connection.execute(f"DELETE FROM calls WHERE rowid IN ({oldest})", limits).rowcount < _PRUNE_ROWS:
+            self._prune_before = None
+
+    def _succeed(self, jobs: Sequence[Job]) -> None:
+        self._kept = []
+        if self.fault:
+            self.fault = None
+            _log.warning("the ledger can be written again")
+        self._signal([job.done for job in jobs if job.done], None)
+
+    def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
+        """Tell who waits, and keep what must still be written."""
+        reason = str(error) if isinstance(error, sqlite3.Error) else repr(error)
+        if self.fault != reason:
+            _log.error("the ledger cannot be written, durable commits are refused: %s", reason, exc_info=error)
+        self.fault = reason
+        self._kept = [_again(job) for job in jobs] if isinstance(error, sqlite3.Error) else []
+        self._signal([job.done for job in jobs if job.done], reason)
+
+    def _signal(self, done: Sequence[asyncio.Future[None]], fault: str | None) -> None:
+        """One call into the loop for the whole batch."""
+        if (not done and not self._crowd) or self._loop is None:
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._settle, done, fault)
+        except RuntimeError:
+            _log.debug("the event loop has gone, nobody waits any more")
+
+    def _settle(self, done: Sequence[asyncio.Future[None]], fault: str | None) -> None:
+        for future in done:
+            if future.done():
+                continue
+            if fault is None:
+                future.set_result(None)
+            else:
+                future.set_exception(unavailable(fault))
+        while self._crowd:
+            waiter = self._crowd.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def unavailable(fault: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the ledger cannot be written: {fault}")
+
+
+def _again(job: Job) -> Job:
+    """The job as it is tried again, with nobody waiting.
+
+    A proposal that was to be durable is left out: its call is refused now, and a late record would say otherwise.
+    """
+    entry = None if job.done and isinstance(job.entry, Proposed) else job.entry
+    return Job(entry, job.cells, None)

@@ -1,0 +1,190 @@
+"""A stdio upstream: a child process in a process group of its own, spoken to over its pipes.
+
+The child gets only the environment that it needs: what the SDK hands on by default, and what the configuration names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import anyio.abc
+
+from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
+from fuseboard.errors import UpstreamUnreachable
+from fuseboard.peer import Peer
+from fuseboard.ports import Handler, Reply, Scope
+
+_log = logging.getLogger("fuseboard.upstream")
+
+INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
+"""What a child inherits, the SDK's default set (mcp 2.3, ``client/stdio.py``). The rest of our environment is ours."""
+
+EXIT_GRACE_S: Final = 2.0
+"""How long a child may take to end after each step of the ladder: stdin closed, SIGTERM, SIGKILL."""
+
+_STDERR_LINES: Final = 20
+
+
+def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
+    """The child's whole environment."""
+    inherited = {name: own[name] for name in INHERITED if name in own and not own[name].startswith("()")}
+    return {**inherited, **named}
+
+
+class _Child(asyncio.SubprocessProtocol):
+    """The callbacks of the child's three pipes and of its end."""
+
+    def __init__(self, name: str, on_line: Callable[[bytes], None], *, limit_bytes: int) -> None:
+        self._name = name
+        self._stdout = Lines(on_line, self._overlong, limit_bytes=limit_bytes)
+        self._stderr = Lines(self._complained, lambda: None, limit_bytes=64 * 1024)
+        self.complaints: deque[str] = deque(maxlen=_STDERR_LINES)
+        self.gone = asyncio.Event()
+        self.exited = asyncio.Event()
+        self.on_gone: Callable[[], None] = lambda: None
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        (self._stdout if fd == 1 else self._stderr).feed(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd != 2:
+            self._end()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+        self._end()
+
+    def _end(self) -> None:
+        if not self.gone.is_set():
+            self.gone.set()
+            self.on_gone()
+
+    def _overlong(self) -> None:
+        _log.warning("%s sent a frame over the limit; it was dropped", self._name)
+
+    def _complained(self, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        self.complaints.append(text)
+        sys.stderr.write(f"[{self._name}] {text}\n")
+
+
+class StdioLink:
+    """A child process and the JSON-RPC peer on its pipes. Implements :class:`fuseboard.ports.Link`."""
+
+    def __init__(self, name: str, transport: asyncio.SubprocessTransport, child: _Child, peer: Peer) -> None:
+        self._name = name
+        self._transport = transport
+        self._child = child
+        self._peer = peer
+        self._closing = False
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path | None,
+        inbound: Handler,
+        tasks: anyio.abc.TaskGroup,
+        limit_bytes: int,
+    ) -> StdioLink:
+        """Start the child.
+
+        Raises:
+            UpstreamUnreachable: it could not be started (not found, not executable, no such folder).
+        """
+        lines: list[Callable[[bytes], None]] = []
+        child = _Child(name, lambda line: lines[0](line), limit_bytes=limit_bytes)
+        try:
+            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: child,
+                *argv,
+                env=child_environment(os.environ, env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as fault:
+            raise UpstreamUnreachable(name, f"{name} could not be started: {fault}") from None
+        stdin: Any = transport.get_pipe_transport(0)
+
+        def send(frame: bytes) -> None:
+            if stdin.is_closing():
+                return
+            stdin.write(frame + b"\n")
+            if stdin.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
+                _log.error("%s does not read its input; it is given up", name)
+                link.die()
+
+        peer = Peer(send, inbound, tasks, name=name)
+        lines.append(peer.receive)
+        link = cls(name, transport, child, peer)
+        child.on_gone = link._gone
+        if child.gone.is_set():
+            link._gone()
+        return link
+
+    @property
+    def open(self) -> bool:
+        return self._peer.open
+
+    @property
+    def pid(self) -> int:
+        return self._transport.get_pid()
+
+    async def request(
+        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        return await self._peer.request(method, params)
+
+    async def notify(self, method: str, params: bytes | None) -> None:
+        self._peer.notify(method, params)
+
+    async def close(self) -> None:
+        """Down the ladder: close stdin, SIGTERM to the group, SIGKILL to the group, a grace period between."""
+        if self._closing:
+            return
+        self._closing = True
+        self._peer.lost(f"{self._name} was stopped")
+        with anyio.CancelScope(shield=True):
+            stdin: Any = self._transport.get_pipe_transport(0)
+            stdin.close()
+            for number in (None, signal.SIGTERM, signal.SIGKILL):
+                if number is not None:
+                    self._signal(number)
+                with anyio.move_on_after(EXIT_GRACE_S):
+                    await self._child.exited.wait()
+                    break
+            # What the child itself had started stays in its group after it.
+            self._signal(signal.SIGKILL)
+            self._transport.close()
+
+    def die(self) -> None:
+        """End the child at once, without the ladder."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._transport.get_pid(), number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+    def _gone(self) -> None:
+        if not self._closing:
+            self._peer.lost(self._obituary())
+
+    def _obituary(self) -> str:
+        code = self._transport.get_returncode()
+        how = "closed its output" if code is None else f"ended with exit code {code}"
+        last = f"; its last words: {self._child.complaints[-1]}" if self._child.complaints else ""
+        return f"{self._name} {how}{last}"

@@ -1,0 +1,90 @@
+"""May this caller do this, with these arguments? Deny > ask > allow, and a default where no rule matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fuseboard.cedar import DEFAULT_ID, RuleSet, Ruling
+from fuseboard.events import CallProposed, Event, ToolListed
+from fuseboard.state import Snapshot
+from fuseboard.verdicts import Allow, Deny, Facts, Hold, Rewrite, Verdict
+
+CANONICAL_RULE = "canonical-path"
+
+_LISTED_AS = "tools/call"
+_VERBS = {"tools/call": "calling", "prompts/get": "getting the prompt", "resources/read": "reading"}
+
+
+class PermissionsPolicy:
+    """Judge calls by a compiled rule set.
+
+    Where a rule reads a path-like argument, the path is judged in its one spelling, and that spelling is what is sent:
+    the verdict is then a ``Rewrite``. A listing leaves out what no arguments and no approval would let through.
+    """
+
+    name = "permissions"
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        return ()
+
+    def decide(self, event: Event, state: Snapshot) -> Verdict:
+        if isinstance(event, CallProposed):
+            return self._proposed(event)
+        if isinstance(event, ToolListed):
+            ruling = self._rules.slice(event.caller, _LISTED_AS, event.tool).listed()
+            return _verdict(ruling, f"{_VERBS[_LISTED_AS]} {event.tool.exposed}")
+        return Allow()
+
+    def _proposed(self, event: CallProposed) -> Verdict:
+        held = self._rules.slice(event.caller, event.method, event.tool)
+        arguments = held.canonical(event.arguments)
+        ruling = held.decide(arguments)
+        deed = f"{_VERBS.get(event.method, event.method)} {event.tool.exposed}"
+        verdict = _verdict(ruling, deed)
+        if arguments is event.arguments or not isinstance(verdict, Allow):
+            return verdict
+        return _rewrite(event.arguments, arguments, verdict)
+
+
+def _verdict(ruling: Ruling, deed: str) -> Verdict:
+    facts = _facts(ruling)
+    if ruling.decide == "allow":
+        return Allow(ruling.rule, facts)
+    if ruling.decide == "ask":
+        return Hold(ruling.rule, _asked(ruling, deed), facts)
+    return Deny(ruling.rule, _denied(ruling, deed), facts)
+
+
+def _rewrite(before: Mapping[str, Any], after: Mapping[str, Any], verdict: Allow) -> Rewrite:
+    names = [name for name in after if after[name] is not before[name]]
+    reason = f"written in their one spelling, as the rules judged them: {', '.join(names)}"
+    return Rewrite(CANONICAL_RULE, reason, after, {**verdict.facts, "allowed_by": verdict.rule, "canonical": names})
+
+
+def _asked(ruling: Ruling, deed: str) -> str:
+    by = "No rule allows it outright" if ruling.rule == DEFAULT_ID else f'Rule "{ruling.rule}" asks for it'
+    return f"A person has to approve {deed}. {by}." + (f" {ruling.say}" if ruling.say else "")
+
+
+def _denied(ruling: Ruling, deed: str) -> str:
+    if ruling.detail:
+        return f"Denied {deed}: {ruling.detail}. Correct what is named there, or do it another way."
+    if ruling.say:
+        return ruling.say
+    if ruling.rule == DEFAULT_ID:
+        return f"Denied {deed}: no rule allows it. Do not try again; do it another way, or tell the user."
+    return f'Denied {deed}: rule "{ruling.rule}" forbids it. Do not try again; do it another way, or tell the user.'
+
+
+def _facts(ruling: Ruling) -> Facts:
+    facts: dict[str, Any] = {
+        "matched": [{"rule": rule, "decide": decide} for rule, decide in ruling.matched],
+        "default": ruling.rule == DEFAULT_ID,
+    }
+    if ruling.detail:
+        facts["error"] = ruling.detail
+    return facts

@@ -1,0 +1,166 @@
+"""The composition root: the only room that knows everybody. From a configuration to a running proxy."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+from fuseboard import inspection, pipeline
+from fuseboard.adapters.connect import Connector
+from fuseboard.cedar import compile_rules
+from fuseboard.config import Config, HttpServer, digest
+from fuseboard.errors import ConfigError
+from fuseboard.exchange import Exchange
+from fuseboard.gateway import Board
+from fuseboard.ids import Ids
+from fuseboard.inspection import Probe
+from fuseboard.ports import Store
+from fuseboard.recording import Recorder, Redactor
+from fuseboard.runs import Runs
+from fuseboard.seats import SharedSeats
+from fuseboard.upstreams import Upstream
+
+if TYPE_CHECKING:
+    from fuseboard.adapters.downstream.limits import Limits
+
+
+@asynccontextmanager
+async def board(config: Config, state: Path, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Board]:
+    """Everything behind the edges, started and, at the end, stopped in order: sessions, links, ledger."""
+    if not config.servers:
+        raise ConfigError("no servers are configured: name at least one under `servers:`")
+    rules = compile_rules(config.rules, config.default, config.cedar_sources)
+    store = _open_store(config, state, clock)
+    try:
+        async with anyio.create_task_group() as tasks:
+            connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
+            ids = Ids(secrets.randbits)
+            exchange = Exchange(
+                pipeline.standard(rules),
+                store,
+                Recorder(arguments=config.trace.args, config=digest(config), redact=Redactor(config.secrets)),
+                ids,
+                clock,
+                enforce=config.mode == "enforce",
+            )
+            core = Board(_upstreams(config, connector, clock), exchange, Runs(ids.run), tasks, clock)
+            try:
+                yield core
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await core.close()
+                    await connector.close()
+                tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()
+
+
+async def serve_stdio(config: Config, state: Path) -> None:
+    """Serve the client at the other end of our stdin and stdout until it goes."""
+    from fuseboard.adapters.downstream.stdio import serve_stdio as serve
+
+    async with board(config, state) as core, anyio.create_task_group() as serving:
+        serving.start_soon(_until_signalled, serving.cancel_scope)
+        await serve(core, core.tasks, limit_bytes=config.limits.frame_bytes, depth=config.limits.depth)
+        serving.cancel_scope.cancel()
+
+
+async def _until_signalled(scope: anyio.CancelScope) -> None:
+    """A signal ends us as the client's leaving does: sessions closed, children reaped, the ledger written out."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def serve_http(config: Config, state: Path, host: str, port: int, *, ready: Callable[[int], None]) -> None:
+    """Serve over HTTP until a signal ends it. ``ready`` is told the port that was bound."""
+    from fuseboard.adapters.downstream.edge import HttpEdge
+    from fuseboard.adapters.downstream.http import serve_http as serve
+
+    async with board(config, state) as core:
+        core.tasks.start_soon(core.probe)
+        edge = HttpEdge(
+            core,
+            auth=_bearers(config),
+            limits=_edge_limits(config),
+            allowed_hosts=[f"{host}:*"],
+            status=core.status,
+            tasks=core.tasks,
+        )
+        await serve(edge, host, port, ready=ready)
+
+
+def _bearers(config: Config) -> Mapping[str, tuple[str, Sequence[str]]] | None:
+    if config.auth is None:
+        return None
+    return {one.token.reveal(): (name, one.roles) for name, one in config.auth.bearer.items()}
+
+
+def _edge_limits(config: Config) -> Limits:
+    from fuseboard.adapters.downstream.limits import Limits
+
+    own = config.limits
+    return Limits(
+        body_bytes=own.body_bytes,
+        head_bytes=own.header_bytes,
+        depth=own.depth,
+        sessions=own.sessions,
+        session_idle_s=own.session_idle_s,
+    )
+
+
+def _open_store(config: Config, state: Path, clock: Callable[[], float]) -> Store:
+    match config.store.kind:
+        case "memory":
+            from fuseboard.adapters.stores.memory import MemoryStore
+
+            return MemoryStore()
+        case "sqlite":
+            from fuseboard.adapters.stores.sqlite import SqliteStore
+
+            store = SqliteStore.open(Path(config.store.location) if config.store.location else state / "ledger.db")
+            store.prune(config.trace.keep_s, at=clock())
+            return store
+        case kind:
+            raise ConfigError(f"store: {kind} is not supported by this version; use sqlite or memory")
+
+
+def _upstreams(config: Config, connector: Connector, clock: Callable[[], float]) -> Mapping[str, Upstream]:
+    prefixed = len(config.servers) > 1
+    upstreams = {}
+    for alias, server in config.servers.items():
+        over_http = isinstance(server, HttpServer) and server.type == "http"
+        upstream = upstreams[alias] = Upstream(
+            alias, server, connector.to(alias, server), prefixed=prefixed, scoped=over_http, clock=clock
+        )
+        if isinstance(server, HttpServer) and server.type == "sse":
+            upstream.stateless = False  # the transport was gone before the stateless era came
+    return upstreams
+
+
+async def probe(config: Config) -> tuple[Probe, ...]:
+    """Ask every upstream who it is and list its tools, side by side, each once."""
+    found: dict[str, Probe] = {}
+    async with anyio.create_task_group() as tasks:
+        connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
+        shared = SharedSeats(tasks)
+
+        async def ask(upstream: Upstream) -> None:
+            found[upstream.alias] = await inspection.probe(upstream, shared, at=time.time())
+
+        async with anyio.create_task_group() as asking:
+            for upstream in _upstreams(config, connector, time.time).values():
+                asking.start_soon(ask, upstream)
+        await shared.close()
+        await connector.close()
+        tasks.cancel_scope.cancel()
+    return tuple(found[alias] for alias in config.servers)

@@ -1,0 +1,165 @@
+"""`fuseboard wrap` and `fuseboard serve`: run the proxy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fuseboard.cli.errors import usage
+
+if TYPE_CHECKING:
+    from fuseboard.config import Config
+
+Http = Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Serve HTTP there instead of stdio.")]
+State = Annotated[Path | None, typer.Option("--state", help="Where ledger, pins and tokens live.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+
+
+def wrap(
+    server: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="URL | -- COMMAND ARGS…", help="The one server: its URL, or the command that starts it."
+        ),
+    ] = None,
+    http: Http = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Rules, limits and tool facts from a file; its other servers are left out.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What rules and traces call the server.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="A header for the server at URL.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="A variable for the command.")
+    ] = None,
+    state: State = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run in front of one server, with no file. Names and everything else of the server stay as they are."""
+    from fuseboard import config as configuration
+
+    words = server or []
+    if not words:
+        raise usage("name the server: fuseboard wrap -- COMMAND ARGS…, or fuseboard wrap --http HOST:PORT URL")
+    url = words[0] if len(words) == 1 and words[0].startswith(("http://", "https://")) else None
+    chosen = configuration.wrapped(
+        name,
+        command=() if url else words,
+        url=url,
+        env=_pairs(env, "--env"),
+        headers=_pairs(header, "--header"),
+    )
+    if config is not None:
+        chosen = _with_rules_of(configuration.load(config), chosen)
+    _run(chosen, http, state, verbose=verbose)
+
+
+def serve(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="The configuration; ./fuseboard.yaml where none is named.")
+    ] = None,
+    stdio: Annotated[bool, typer.Option("--stdio", help="Serve stdio (the default).")] = False,
+    http: Http = None,
+    state: State = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run in front of all the servers of a configuration."""
+    from fuseboard import config as configuration
+
+    if stdio and http:
+        raise usage("--stdio and --http exclude each other")
+    _run(configuration.load(configuration.find(config)), http, state, verbose=verbose)
+
+
+def _with_rules_of(written: Config, wrapped: Config) -> Config:
+    """The written configuration around the wrapped server; what the file knows of a server of that name counts."""
+    ((alias, server),) = wrapped.servers.items()
+    if (known := written.servers.get(alias)) is not None:
+        facts = ("expose", "trust", "tools", "share", "timeout_s")
+        server = server.model_copy(update={fact: getattr(known, fact) for fact in facts})
+    return written.model_copy(update={"servers": {alias: server}})
+
+
+def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool) -> None:
+    import anyio
+
+    from fuseboard import app
+    from fuseboard.config import unenforced
+    from fuseboard.places import state_dir
+
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose or http else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for key in unenforced(config):
+        logging.getLogger("fuseboard").warning("%s is read but not enforced by this version", key)
+    place = state_dir(state, os.environ)
+    if http is None:
+        if sys.stdin.isatty():
+            sys.stderr.write("fuseboard speaks MCP on stdin and stdout; it is meant to be started by an MCP client.\n")
+        anyio.run(app.serve_stdio, config, place, backend_options={"use_uvloop": _uvloop()})
+        return
+    host, port = _address(http)
+    _refuse_open_door(config, host)
+
+    def ready(bound: int) -> None:
+        sys.stderr.write(f"fuseboard serves http://{_shown(host)}:{bound}/mcp\n")
+        sys.stderr.flush()
+
+    async def main() -> None:
+        await app.serve_http(config, place, host, port, ready=ready)
+
+    try:
+        anyio.run(main, backend_options={"use_uvloop": _uvloop()})
+    except* OSError as group:
+        raise usage(f"--http {http}: {group.exceptions[0]}") from None
+
+
+def _uvloop() -> bool:
+    return sys.platform != "win32"
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise usage(f"--http {text}: write it like 127.0.0.1:8080")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _refuse_open_door(config: Config, host: str) -> None:
+    """Whoever can reach the port can call the tools, so a port that others can reach asks who they are."""
+    if config.auth is None and not _is_loopback(host):
+        raise usage(
+            f"--http {host}: a port that other machines can reach needs `auth:` in the configuration "
+            "(bearer tokens that name principals); or bind 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _pairs(words: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for word in words or []:
+        key, separator, value = word.partition("=")
+        if not separator or not key:
+            raise usage(f"{option} {word}: write it like NAME=VALUE")
+        pairs[key] = value
+    return pairs

@@ -1,0 +1,211 @@
+"""``fuseboard trace``: read the ledger. Never writes it, never loads the SDK."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from fuseboard.cli.errors import FINDINGS, INTERRUPTED, usage
+from fuseboard.errors import ConfigError
+from fuseboard.places import ledger_path, state_dir
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from fuseboard.adapters.stores.reader import Call, LedgerReader, Run
+
+_POLL_S = 0.25
+_MOST_OPEN = 500
+
+trace = typer.Typer(name="trace", help="Look at what was decided, and why.", no_args_is_help=True)
+
+State = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="The ledger's folder (else FUSEBOARD_STATE_DIR, or the platform's)."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run, the beginning of its name, or `last`.")]
+
+
+@trace.command()
+def ls(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    principal: Annotated[str | None, typer.Option(help="Only runs of this principal.")] = None,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """List the runs, newest first. With --json one line a run."""
+    with _ledger(state) as ledger:
+        runs = ledger.runs(limit, principal=principal)
+        if json:
+            _write(run.to_json() for run in runs)
+        elif runs:
+            from fuseboard.cli.timeline import runs_table
+
+            _show(runs_table(runs))
+        else:
+            typer.echo("no runs on record", err=True)
+
+
+@trace.command()
+def show(run: RunName, json: Json = False, state: State = None) -> None:
+    """Show one run as a timeline. With --json one document: the run and its calls."""
+    with _ledger(state) as ledger:
+        summary = _find_run(ledger, run)
+        calls = list(ledger.calls(summary.run))
+        if json:
+            joined = b",".join(call.to_json() for call in calls)
+            _write([b'{"run":' + summary.to_json() + b',"calls":[' + joined + b"]}"])
+        else:
+            from fuseboard.cli.timeline import timeline
+
+            _show(timeline(summary, calls, width=_width()))
+
+
+@trace.command()
+def why(
+    call: Annotated[
+        str,
+        typer.Argument(
+            metavar="CALL", help="A call's id or its beginning, RUN#NUMBER, or `last` (the newest refusal)."
+        ),
+    ],
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Explain one decision: the evidence, the rule, what was told, sent and answered."""
+    with _ledger(state) as ledger:
+        found = _find_call(ledger, call)
+        if json:
+            _write([found.to_json()])
+        else:
+            from fuseboard.cli.why import why as explain
+
+            _show(explain(found))
+
+
+@trace.command()
+def tail(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the newest to begin with.")] = 10,
+    json: Json = False,
+    state: State = None,
+) -> None:
+    """Follow the calls as they end. Ctrl-C leaves."""
+    with _ledger(state) as ledger:
+        calls = follow(ledger, lines, lambda: time.sleep(_POLL_S))
+        if json:
+            _write(call.to_json() for call in calls)
+        else:
+            from fuseboard.cli.timeline import tail_line
+
+            _show(tail_line(call) for call in calls)
+
+
+@trace.command()
+def export(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; everything if left out.")] = None,
+    state: State = None,
+) -> None:
+    """Print one JSON object a call, a line each."""
+    with _ledger(state) as ledger:
+        name = None if run is None else _find_run(ledger, run).run
+        _write((call.to_json() for call in ledger.calls(name)), live=False)
+
+
+def follow(ledger: LedgerReader, lines: int, wait: Callable[[], None]) -> Iterator[Call]:
+    """Calls as they end, for ever: first those of the newest ``lines`` that have ended, then all that follow.
+
+    A call that has begun is looked at again until it ends, and given up where 500 newer ones are open.
+    """
+    newest = ledger.newest(lines + 1)
+    after = 0 if len(newest) <= lines else newest[0].rowid
+    begun: list[int] = []
+    while True:
+        calls = (ledger.at_rows(begun) if begun else []) + ledger.since(after)
+        begun = [call.rowid for call in calls if not call.ended][-_MOST_OPEN:]
+        after = max([after, *(call.rowid for call in calls)])
+        yield from (call for call in calls if call.ended)
+        wait()
+
+
+@contextmanager
+def _ledger(state: Path | None) -> Iterator[LedgerReader]:
+    """The ledger, and the one place that turns what may befall a reading verb into its exit code."""
+    from fuseboard.adapters.stores.reader import LedgerReader
+
+    try:
+        with LedgerReader(ledger_path(state_dir(state, os.environ))) as ledger:
+            yield ledger
+            sys.stdout.flush()
+    except ConfigError as error:
+        raise usage(str(error)) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`| head`). Python would flush once more at exit and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _find_run(ledger: LedgerReader, name: str) -> Run:
+    if name == "last":
+        newest = ledger.last()
+        names = [newest.run] if newest else []
+    else:
+        names = ledger.runs_like(name)
+    found = ledger.run(_only(names, "run", name))
+    assert found is not None
+    return found
+
+
+def _find_call(ledger: LedgerReader, name: str) -> Call:
+    run, hash_, number = name.rpartition("#")
+    if name == "last":
+        found = ledger.last(refused=True) or ledger.last()
+    elif hash_ and number.isdecimal():
+        found = ledger.call_of(_find_run(ledger, run or "last").run, int(number))
+    else:
+        found = ledger.call(_only(ledger.ids_like(name), "call", name))
+    return found or _missing("call", name)
+
+
+def _only(names: list[str], kind: str, asked: str) -> str:
+    if not names:
+        _missing(kind, asked)
+    if len(names) > 1:
+        raise usage(f"more than one {kind} begins with {asked!r}: {', '.join(names)}")
+    return names[0]
+
+
+def _missing(kind: str, asked: str) -> NoReturn:
+    typer.echo(f"fuseboard: no {kind} {asked!r} on record; `fuseboard trace ls` lists the runs", err=True)
+    raise typer.Exit(FINDINGS)
+
+
+def _write(lines: Iterable[bytes], *, live: bool = True) -> None:
+    for line in lines:
+        sys.stdout.buffer.write(line + b"\n")
+        if live:
+            sys.stdout.buffer.flush()
+
+
+def _show(lines: Iterable[Text]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _width() -> int | None:
+    """The terminal's columns, or ``None`` where the output goes elsewhere and nothing is to be folded."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else None

@@ -1,0 +1,139 @@
+"""One call explained: what was asked, what each policy said and on what evidence, what was sent, what came back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.text import Text
+
+from fuseboard.cli.timeline import decision, style, tool
+from fuseboard.cli.wording import clean, day, size, span
+
+if TYPE_CHECKING:
+    from fuseboard.adapters.stores.reader import Call
+
+_MARKS = {"allow": ("✓", "green"), "deny": ("✗", "bold red"), "hold": ("‖", "bold magenta")}
+_MARKS |= {"rewrite": ("~", "bold yellow")}
+_ABSTAINED = ("·", "dim")
+_LABEL = 12
+_LONG = 100
+
+
+def why(call: Call) -> Iterator[Text]:
+    """The lines of ``trace why``, none of them folded."""
+    yield from _verdict(call)
+    yield from _labelled("call", Text(f"{clean(call.id)}  {day(call.at)}", style="dim"))
+    who = f"{clean(call.run)}#{call.seq}  principal {clean(call.principal)}  {clean(call.client or 'unknown client')}"
+    yield from _labelled("run", Text(who, style="dim"))
+    yield from _labelled("arguments", *_arguments(call))
+    yield from _labelled("checks", *_checks(call))
+    if call.reason:
+        yield from _labelled("told", *[Text(clean(line)) for line in call.reason.splitlines()])
+    yield from _labelled("sent", _sent(call))
+    yield from _labelled("came back", *_came_back(call))
+    yield from _labelled("truth", Text(call.truth.replace("_", " ")))
+
+
+def _verdict(call: Call) -> Iterator[Text]:
+    line = Text(tool(call), style="bold").append("  ").append(decision(call), style=style(call))
+    by = " / ".join(clean(name) for name in (call.policy, call.rule) if name)
+    line.append(f" by {by}" if by else "", style="")
+    yield line.append(f"  (config {clean(call.config)[:8]}, effect {call.effect})", style="dim")
+
+
+def _arguments(call: Call) -> Iterator[Text]:
+    if call.arguments is None:
+        yield Text("not recorded (trace.args: none)", style="dim")
+    elif call.arguments.startswith("sha256:"):
+        yield Text(f"{call.arguments}  (trace.args: hashed)", style="dim")
+    else:
+        flat = _reformatted(call.arguments, indent=0)
+        text = flat if len(flat) <= _LONG else _reformatted(call.arguments, indent=2)
+        yield from (Text(clean(line)) for line in text.splitlines())
+
+
+def _reformatted(raw: str, *, indent: int) -> str:
+    """Other white space, the same tokens: what was judged is shown digit by digit."""
+    try:
+        return msgspec.json.format(raw, indent=indent)
+    except msgspec.DecodeError:
+        return raw
+
+
+def _checks(call: Call) -> Iterator[Text]:
+    if not call.checks:
+        yield Text("none on record", style="dim")
+        return
+    names = max(len(clean(check["policy"])) for check in call.checks)
+    for check in call.checks:
+        mark, colour = _MARKS.get(check["verdict"], _ABSTAINED)
+        if check["verdict"] == "allow" and not check.get("rule") and not check.get("facts"):
+            mark, colour = _ABSTAINED
+        line = Text(f"{mark} ", style=colour)
+        line.append(f"{clean(check['policy']):<{names}}  ").append(f"{check['verdict']:<7}", style=colour)
+        line.append(f"  {clean(check['rule'])}" if check.get("rule") else "")
+        line.append("  (of the result)" if check["on"] == "result" else "", style="dim")
+        line.rstrip()
+        yield line
+        yield from (Text("    ").append_text(fact) for fact in _facts(check.get("facts") or {}))
+
+
+def _facts(facts: Mapping[str, Any]) -> Iterator[Text]:
+    for name, value in facts.items():
+        if _is_mismatches(value):
+            yield from _mismatches(value)
+        else:
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield Text(f"{clean(name)} = ", style="dim").append(clean(shown), style="default")
+
+
+def _is_mismatches(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) and {"path", "found", "expected"} <= item.keys() for item in value)
+    )
+
+
+def _mismatches(mismatches: list[dict[str, Any]]) -> Iterator[Text]:
+    """Path, found and expected in three columns; the empty path is the whole value."""
+    rows = [[clean(str(item[key])) for key in ("path", "found", "expected")] for item in mismatches]
+    paths = [path or "(all)" for path, _, _ in rows]
+    wide, found_wide = max(map(len, paths)), max(len(found) for _, found, _ in rows)
+    for path, (_, found, expected) in zip(paths, rows, strict=True):
+        line = Text(f"{path:<{wide}}  ", style="bold")
+        line.append("found ", style="dim").append(f"{found:<{found_wide}}", style="red")
+        yield line.append("  expected ", style="dim").append(expected, style="green")
+
+
+def _sent(call: Call) -> Text:
+    if call.final:
+        return Text(f"nothing: the call was refused before it reached {clean(call.upstream)}")
+    return Text(f"{clean(call.tool)} to {clean(call.upstream)}, arguments with SHA-256 {call.arguments_sha256[:12]}…")
+
+
+def _came_back(call: Call) -> Iterator[Text]:
+    if call.final:
+        yield Text("nothing", style="dim")
+        return
+    if call.duration_ms is None:
+        yield Text("no end on record: the call is under way, or the process died with it", style="yellow")
+        return
+    yield Text(f"{size(call.result_bytes or 0)} after {span(call.duration_ms / 1000)}")
+    if call.error:
+        yield Text(clean(call.error), style="red")
+    if call.preview:
+        yield Text(clean(call.preview), style="dim")
+
+
+def _labelled(label: str, *lines: Text) -> Iterator[Text]:
+    for number, line in enumerate(lines):
+        yield Text(f"  {label if number == 0 else '':<{_LABEL - 2}}", style="dim").append_text(_own(line))
+
+
+def _own(line: Text) -> Text:
+    """The line with its base style as a span: ``append_text`` keeps spans and drops the base."""
+    return Text().append(line.plain, style=line.style) if not line.spans else line

@@ -1,0 +1,60 @@
+"""Texts of strangers, times and sizes as a terminal shows them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+# Control, zero-width, bidirectional and tag characters: they move the cursor, hide words or turn lines round.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """``text`` on one line, every character that would act instead of being seen escaped: ``\\u202e``."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def clock(at: float) -> str:
+    """Unix seconds as the local time of day."""
+    return _local(at).strftime("%H:%M:%S")
+
+
+def day(at: float) -> str:
+    """Unix seconds as the local date and time."""
+    return _local(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """A length of time in at most two units: ``40ms``, ``1.5s``, ``3m12s``, ``2h05m``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + "s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, rest_m = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{rest_m:02}m"
+    return f"{minutes}m{rest_s:02}s" if minutes else f"{rest_s}s"
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: ``512 B``, ``3.4 kB``, ``2.0 MB``."""
+    if count < 1000:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("kB", "MB"):
+        amount /= 1000
+        if amount < 999.95:
+            return f"{amount:.1f} {unit}"
+    return f"{amount / 1000:.1f} GB"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 call``, ``2 calls``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _local(at: float) -> datetime:
+    return datetime.fromtimestamp(at, tz=UTC).astimezone()

@@ -1,0 +1,148 @@
+"""How people, results, definitions and records are dealt with: approvals, output, pins, trace, store."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, PlainSerializer, ValidationInfo, WithJsonSchema, WrapValidator, model_validator
+
+from fuseboard.config.secrets import MASK, Referred
+from fuseboard.config.section import OneOrMany, Section, Words
+from fuseboard.config.units import Duration, Size, quoted, wrong
+
+Channels: TypeAlias = Annotated[tuple[Literal["elicit", "web", "cli"], ...], Field(min_length=1), OneOrMany()]
+Redactions: TypeAlias = Annotated[tuple[Literal["secrets"], ...], OneOrMany()]
+
+
+class Approvals(Section):
+    """How a person is asked."""
+
+    via: Channels = ("elicit", "web", "cli")
+    """The channels, in the order in which they are tried."""
+
+    timeout_s: Annotated[Duration, Field(gt=0)] = Field(default=45.0, validation_alias="timeout")
+    """How long a call waits for the answer; many clients give up after 60s."""
+
+    on_timeout: Literal["deny", "allow"] = "deny"
+    """What silence means."""
+
+    ask_above: Annotated[int, Field(ge=0, le=100)] | None = 60
+    """The ambiguity score, 0 to 100, from which a person is asked; `null` for never."""
+
+
+class Links(Section):
+    """Links and images in results."""
+
+    allow: Words = ("*",)
+    """Globs over hosts; a link to any other host becomes text."""
+
+
+class Output(Section):
+    """What results may carry to the model."""
+
+    max_bytes: Annotated[Size, Field(ge=1000)] = Field(default=1_000_000, validation_alias="max")
+    """The size of one result; a longer one is cut in the middle, and says so."""
+
+    invisible: Literal["strip", "keep"] = "strip"
+    """Characters that nobody sees: bidirectional marks, tags, terminal control."""
+
+    redact: Redactions = ("secrets",)
+    """What is struck out: the secrets that this process holds, and well-known formats of secrets."""
+
+    links: Links = Field(default_factory=Links)
+    """Links and images."""
+
+
+class Pins(Section):
+    """Tool definitions as they were accepted."""
+
+    on_change: Literal["deny", "ask", "allow"] = "deny"
+    """What happens to calls of a tool whose definition changed after it was accepted."""
+
+
+class Trace(Section):
+    """What the ledger keeps."""
+
+    keep_s: Annotated[Duration, Field(gt=0)] = Field(default=14 * 86400.0, validation_alias="keep")
+    """How long records are kept."""
+
+    args: Literal["full", "hashed", "none"] = "full"
+    """How arguments are recorded: as they are, as a hash, or not at all."""
+
+
+def _location(value: Any, handler: Any) -> Any:
+    return value if isinstance(value, Referred) else handler(value)
+
+
+def _without_password(location: str | None) -> str | None:
+    """A location as dumps and messages show it."""
+    if location is None or isinstance(location, Referred):
+        return location and location.written
+    parts = urlsplit(location)
+    if not parts.password:
+        return location
+    return urlunsplit(parts._replace(netloc=f"{parts.username}:{MASK}@{parts.netloc.rpartition('@')[2]}"))
+
+
+_KINDS = {
+    "postgres": "postgres",
+    "postgresql": "postgres",
+    "redis": "redis",
+    "rediss": "redis",
+    "valkey": "redis",
+    "valkeys": "redis",
+}
+
+
+class StoreChoice(Section):
+    """Where run state and the ledger live, written as one text: `sqlite`, `sqlite:PATH`, `memory`, or a URL."""
+
+    as_text: ClassVar[bool] = True
+
+    kind: Literal["memory", "sqlite", "postgres", "redis"] = "sqlite"
+    """Which store."""
+
+    location: Annotated[str | None, WrapValidator(_location), PlainSerializer(_without_password), Field(repr=False)] = (
+        None
+    )
+    """The file of `sqlite` (left out: in the state folder), the URL of `postgres` and `redis`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dict) and info.context is None:
+            return value
+        kind, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+        if kind in ("memory", "sqlite") and not colon:
+            return {"kind": kind}
+        if kind == "sqlite" and rest:
+            return {"kind": kind, "location": _file(re.sub("^//(?=/)", "", rest), info)}
+        if kind in _KINDS and rest.startswith("//"):
+            return {"kind": _KINDS[kind], "location": value}
+        # Only the part before the colon is named: what comes after it may be a password.
+        found = quoted(kind + (":…" if colon else "")) if isinstance(value, str) else quoted(value)
+        raise wrong(f"found {found}; expected memory, sqlite, sqlite:PATH, postgres://… or redis://…")
+
+
+def _file(location: str, info: ValidationInfo) -> str:
+    if location == ":memory:" or not info.context:
+        return location
+    return str(info.context["folder"] / Path(location).expanduser())
+
+
+Store: TypeAlias = Annotated[
+    StoreChoice,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [
+                {"enum": ["memory", "sqlite"]},
+                {"pattern": r"^(sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys)://.+)$"},
+                {"pattern": r"\$\{"},
+            ],
+        }
+    ),
+]

@@ -1,0 +1,156 @@
+"""The two protocol eras, and what has to change in a message that crosses from one to the other.
+
+*Handshake*: 2024-11-05 to 2025-11-25, a session opened by ``initialize``. *Stateless*: 2026-07-28, every request
+carries its version, client and capabilities in ``_meta``. The same server behaves differently in each, so a client gets
+its own era upstream wherever the upstream speaks it; these functions serve only where it does not.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from fuseboard import __version__, splice
+from fuseboard.errors import HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION
+from fuseboard.ports import Failure, Reply, Result
+
+HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+STATELESS_VERSIONS: Final = ("2026-07-28",)
+
+PREFIX: Final = "io.modelcontextprotocol/"
+VERSION_KEY: Final = PREFIX + "protocolVersion"
+CLIENT_INFO_KEY: Final = PREFIX + "clientInfo"
+CAPABILITIES_KEY: Final = PREFIX + "clientCapabilities"
+SERVER_INFO_KEY: Final = PREFIX + "serverInfo"
+SUBSCRIPTION_KEY: Final = PREFIX + "subscriptionId"
+
+_STATELESS_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
+
+
+class Era(StrEnum):
+    HANDSHAKE = "handshake"
+    STATELESS = "stateless"
+
+
+def meta_of(params: bytes | None) -> dict[str, Any]:
+    """The parsed ``_meta`` of a request, empty where there is none."""
+    try:
+        meta = splice.fields(params).get("_meta")
+        return msgspec.json.decode(meta, type=dict[str, Any]) if meta else {}
+    except msgspec.MsgspecError:
+        return {}
+
+
+def client_name(info: Any) -> str | None:
+    """``name/version`` of an ``Implementation`` object, ``None`` where it has no name."""
+    if not isinstance(info, dict) or not isinstance(info.get("name"), str):
+        return None
+    version = info.get("version")
+    return f"{info['name']}/{version}" if isinstance(version, str) else info["name"]
+
+
+def without_envelope(params: bytes | None) -> bytes | None:
+    """A stateless request's params as a handshake server expects them: the protocol's own ``_meta`` keys gone."""
+    if params is None or PREFIX.encode() not in params:
+        return params
+    fields = splice.fields(params)
+    meta = {key: value for key, value in splice.fields(fields["_meta"]).items() if not key.startswith(PREFIX)}
+    if meta:
+        fields["_meta"] = msgspec.Raw(splice.join(meta))
+    else:
+        del fields["_meta"]
+    return splice.join(fields)
+
+
+def with_envelope(params: bytes | None, *, client_info: Any, capabilities: Any) -> bytes:
+    """A handshake request's params as a stateless server expects them."""
+    fields = splice.fields(params)
+    meta = splice.fields(fields.get("_meta"))
+    meta[VERSION_KEY] = splice.raw(STATELESS_VERSIONS[-1])
+    meta[CLIENT_INFO_KEY] = splice.raw(client_info)
+    meta[CAPABILITIES_KEY] = splice.raw(capabilities)
+    fields["_meta"] = msgspec.Raw(splice.join(meta))
+    return splice.join(fields)
+
+
+def as_stateless(reply: Reply) -> Reply:
+    """A handshake server's reply for a stateless client: every result there says its type."""
+    if not isinstance(reply, Result):
+        return reply
+    fields = splice.fields(reply.raw)
+    fields.setdefault("resultType", splice.raw("complete"))
+    return Result(splice.join(fields))
+
+
+def as_handshake(reply: Reply) -> Reply:
+    """A stateless server's reply for a handshake client: what only the stateless era knows is gone."""
+    if not isinstance(reply, Result):
+        return reply
+    fields = splice.fields(reply.raw)
+    for name in _STATELESS_ONLY:
+        fields.pop(name, None)
+    return Result(splice.join(fields))
+
+
+def initialize_result(discovered: bytes, *, version: str) -> bytes:
+    """The ``initialize`` result that says what a ``server/discover`` result says."""
+    fields = splice.fields(discovered)
+    meta = splice.fields(fields.get("_meta"))
+    result = {
+        "protocolVersion": splice.raw(version),
+        "capabilities": fields.get("capabilities", msgspec.Raw(b"{}")),
+        "serverInfo": meta.get(SERVER_INFO_KEY, splice.raw({"name": "unknown", "version": "0"})),
+    }
+    if "instructions" in fields:
+        result["instructions"] = fields["instructions"]
+    return splice.join(result)
+
+
+def initialize_params(meta: dict[str, Any]) -> bytes:
+    """The ``initialize`` params for a handshake server that is to serve a stateless client.
+
+    No capabilities: what the server would ask the client has no way back in that pairing.
+    """
+    info = meta.get(CLIENT_INFO_KEY) or {"name": "unknown", "version": "0"}
+    return msgspec.json.encode(
+        {"protocolVersion": HANDSHAKE_VERSIONS[-1], "capabilities": {}, "clientInfo": info},
+    )
+
+
+class _Supported(msgspec.Struct):
+    supported: list[str] = []
+
+
+class _Refusal(msgspec.Struct):
+    code: int = 0
+    data: _Supported | None = None
+
+
+def speaks_stateless(refusal: Failure) -> bool:
+    """Whether an error in answer to ``server/discover`` comes from a server of the stateless era all the same.
+
+    A server that refuses the version names those that it supports; the other codes of that era nobody else knows.
+    """
+    try:
+        error = msgspec.json.decode(refusal.raw, type=_Refusal)
+    except msgspec.MsgspecError:
+        return False
+    if error.code == UNSUPPORTED_VERSION:
+        return error.data is not None and any(version in STATELESS_VERSIONS for version in error.data.supported)
+    return error.code in (HEADER_MISMATCH, MISSING_CAPABILITY)
+
+
+def own_envelope() -> dict[str, Any]:
+    """The envelope of a request that the proxy makes on its own account."""
+    return {
+        VERSION_KEY: STATELESS_VERSIONS[-1],
+        CLIENT_INFO_KEY: {"name": "fuseboard", "version": __version__},
+        CAPABILITIES_KEY: {},
+    }
+
+
+def own_initialize() -> bytes:
+    """The ``initialize`` params of a handshake on the proxy's own account."""
+    return initialize_params(own_envelope())

@@ -1,0 +1,118 @@
+"""What happened, frozen and in the past tense. Every event carries its own time, so that no policy needs a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+
+class Effect(StrEnum):
+    """What a tool does to the world. The order is the order of harm."""
+
+    READ = "read"
+    WRITE = "write"
+    DESTRUCTIVE = "destructive"
+
+
+class Trust(StrEnum):
+    """Whose words an upstream's results may carry."""
+
+    UNTRUSTED = "untrusted"
+    INTERNAL = "internal"
+    TRUSTED = "trusted"
+
+
+class Mismatch(msgspec.Struct, frozen=True):
+    """One place where a value breaks a JSON Schema.
+
+    ``path`` is a JSON Pointer into the value (RFC 6901, ``""`` is the whole), ``found`` and ``expected`` are written
+    for a reader who has to mend it.
+    """
+
+    path: str
+    found: str
+    expected: str
+    keyword: str
+
+
+class Schema(Protocol):
+    """A compiled JSON Schema."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the schema itself cannot be used (a network ``$ref``, too large, not a schema), or ``None``."""
+        ...
+
+    def mismatches(self, value: Any) -> tuple[Mismatch, ...]:
+        """Where ``value`` breaks the schema, nearest the root first; empty when it fits. Never more than ten."""
+        ...
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool as its upstream defined it, with what the operator knows of it."""
+
+    upstream: str
+    name: str
+    exposed: str
+    effect: Effect = Effect.DESTRUCTIVE
+    idempotent: bool = False
+    trust: Trust = Trust.UNTRUSTED
+    arguments: Schema | None = None
+    result: Schema | None = None
+    known: bool = True
+    """Whether the upstream listed it. An unlisted tool is called all the same, with nothing to check it against."""
+    hidden: bool = False
+    """Whether the operator's ``expose`` leaves it out."""
+
+    @property
+    def qualified(self) -> str:
+        """``<upstream>__<name>``: what rules match, however the tool is exposed."""
+        return f"{self.upstream}__{self.name}"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who is calling, as far as it is known."""
+
+    principal: str
+    roles: tuple[str, ...] = ()
+    client: str | None = None
+    """``name/version`` as the client declared it: a claim, which decides nothing."""
+
+
+class ToolListed(msgspec.Struct, frozen=True):
+    """A tool is about to be shown to a caller."""
+
+    at: float
+    caller: Caller
+    tool: Tool
+
+
+class CallProposed(msgspec.Struct, frozen=True):
+    """A governed request waits for judgement: ``tools/call``, ``prompts/get`` or ``resources/read``.
+
+    ``at`` is Unix seconds. For ``prompts/get`` and ``resources/read`` the tool's name is the prompt's name or the
+    resource's URI, and there is no schema.
+    """
+
+    at: float
+    id: str
+    run: str
+    method: str
+    caller: Caller
+    tool: Tool
+    arguments: Mapping[str, Any] = msgspec.field(default_factory=dict)
+
+
+class CallReturned(msgspec.Struct, frozen=True):
+    """The upstream answered a proposal. ``result`` is the parsed result object, ``None`` where it was an error."""
+
+    at: float
+    proposal: CallProposed
+    truth: str
+    result: Mapping[str, Any] | None = None
+
+
+Event: TypeAlias = ToolListed | CallProposed | CallReturned

@@ -1,0 +1,96 @@
+"""The core as the edges see it: it opens sessions, and every session shares what stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from fuseboard import inspection
+from fuseboard.exchange import Exchange
+from fuseboard.handshake import HandshakeSession
+from fuseboard.ports import Origin, Scope, Session
+from fuseboard.routing import Origins
+from fuseboard.runs import Runs
+from fuseboard.seats import SharedSeats
+from fuseboard.stateless import StatelessSession
+from fuseboard.upstreams import Upstream
+
+
+class Board:
+    """Implements :class:`fuseboard.ports.Gateway`. ``clock`` gives Unix seconds."""
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        exchange: Exchange,
+        runs: Runs,
+        tasks: anyio.abc.TaskGroup,
+        clock: Callable[[], float],
+    ) -> None:
+        self.upstreams = upstreams
+        self.exchange = exchange
+        self.tasks = tasks
+        self.origins = Origins()
+        self._runs = runs
+        self._clock = clock
+        self._shared = SharedSeats(tasks)
+        self._stateless: dict[Origin, StatelessSession] = {}
+        self._sessions: dict[HandshakeSession, None] = {}
+
+    def now(self) -> float:
+        return self._clock()
+
+    def connect(self, origin: Origin, back: Scope) -> Session:
+        run = self._runs.of_session(origin, at=self.now())
+        session = HandshakeSession(self, self._shared, origin, back, run, on_close=self._closed)
+        self._sessions[session] = None
+        return session
+
+    def stateless(self, origin: Origin) -> Session:
+        if (session := self._stateless.get(origin)) is None:
+            session = self._stateless[origin] = StatelessSession(self, self._shared, origin, self._runs)
+        return session
+
+    async def probe(self) -> None:
+        """Find out which upstreams answer, side by side: for ``/readyz``, ``status`` and the log."""
+        async with anyio.create_task_group() as tasks:
+            for upstream in self.upstreams.values():
+                tasks.start_soon(self._probe, upstream)
+
+    async def _probe(self, upstream: Upstream) -> None:
+        while True:
+            found = await inspection.probe(upstream, self._shared, at=self.now())
+            if found.ok:
+                return
+            await anyio.sleep(max(0.1, upstream.health.retry_at - self.now()))
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """What is known of each upstream, ready for JSON."""
+        return {
+            alias: {
+                "state": upstream.health.state,
+                "error": upstream.health.error,
+                "server": upstream.health.server,
+                "stateless": upstream.stateless,
+            }
+            for alias, upstream in self.upstreams.items()
+        }
+
+    def status(self) -> dict[str, Any]:
+        """For ``/readyz``: ready once it is known of every upstream whether it answers, and one of them does."""
+        upstreams = self.health()
+        states = [one["state"] for one in upstreams.values()]
+        return {"ready": "unknown" not in states and "up" in states, "upstreams": upstreams}
+
+    async def close(self) -> None:
+        for session in list(self._sessions):
+            await session.close()
+        for stateless in self._stateless.values():
+            await stateless.close()
+        await self._shared.close()
+
+    def _closed(self, session: HandshakeSession) -> None:
+        self._sessions.pop(session, None)

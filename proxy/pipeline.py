@@ -1,0 +1,127 @@
+"""The one pipeline: which policies judge, in which order, and how their verdicts become one outcome. Pure."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from fuseboard.cedar import RuleSet
+from fuseboard.events import CallProposed, CallReturned, Event
+from fuseboard.policies.exposure import ExposurePolicy
+from fuseboard.policies.permissions import PermissionsPolicy
+from fuseboard.policies.schema import SchemaPolicy
+from fuseboard.policy import Policy
+from fuseboard.state import Snapshot, Write
+from fuseboard.verdicts import Allow, Deny, Hold, Rewrite, Verdict, name_of
+
+_log = logging.getLogger("fuseboard.pipeline")
+
+Policies: TypeAlias = tuple[Policy, ...]
+
+
+def standard(rules: RuleSet) -> Policies:
+    """The policies in the order in which a proposal goes down them; a result comes back up the same list."""
+    return (
+        ExposurePolicy(),  # first: of a tool that is not shown nothing may be learnt, not even its schema
+        PermissionsPolicy(rules),  # before the schema: a forbidden tool's schema is no caller's business
+        SchemaPolicy(),  # last before the upstream: it judges exactly what will be sent, rewrites included
+    )
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One policy's word on one event, as the ledger keeps it."""
+
+    policy: str
+    verdict: str
+    rule: str | None
+    facts: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"policy": self.policy, "verdict": self.verdict, "rule": self.rule, "facts": dict(self.facts)}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What the whole list said.
+
+    ``verdict`` is the one that decides: the first ``Deny`` or ``Hold``, else the last ``Rewrite``, else an ``Allow``.
+    ``event`` is the event as rewritten. With ``enforced`` false (mode observe) a refusal is recorded and let through.
+    """
+
+    verdict: Verdict
+    policy: str | None
+    checks: tuple[Check, ...]
+    writes: tuple[Write, ...]
+    event: Event
+    enforced: bool = True
+
+    @property
+    def refused(self) -> Deny | Hold | None:
+        return self.verdict if self.enforced and isinstance(self.verdict, Deny | Hold) else None
+
+
+def keys(policies: Policies, event: Event) -> tuple[str, ...]:
+    """The union of what the policies will read."""
+    return tuple(dict.fromkeys(key for policy in policies for key in policy.keys(event)))
+
+
+def descend(policies: Policies, event: Event, state: Snapshot, *, enforce: bool = True) -> Outcome:
+    """Judge an event on its way to the upstream (or to a listing). The first ``Deny`` or ``Hold`` ends the descent."""
+    return _judge(policies, event, state, enforce=enforce)
+
+
+def ascend(policies: Policies, event: CallReturned, state: Snapshot, *, enforce: bool = True) -> Outcome:
+    """Judge a result on its way back: the same list from its other end."""
+    return _judge(reversed(policies), event, state, enforce=enforce)
+
+
+def _judge(policies: Iterable[Policy], event: Event, state: Snapshot, *, enforce: bool) -> Outcome:
+    deciding: Verdict = Allow()
+    policy_name: str | None = None
+    checks: list[Check] = []
+    writes: list[Write] = []
+    for policy in policies:
+        verdict = _ask(policy, event, state)
+        checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
+        match verdict:
+            case Deny() | Hold():
+                # A refusal's own writes alone: what the others asked for belonged to a call that does not happen.
+                refused = Outcome(verdict, policy.name, tuple(checks), verdict.writes, event, enforced=enforce)
+                if enforce:
+                    return refused
+                if not isinstance(deciding, Deny | Hold):
+                    deciding, policy_name = verdict, policy.name
+            case Rewrite():
+                event = _rewritten(event, verdict) if enforce else event
+                writes.extend(verdict.writes)
+                if not isinstance(deciding, Deny | Hold):
+                    deciding, policy_name = verdict, policy.name
+            case Allow():
+                writes.extend(verdict.writes)
+                if isinstance(deciding, Allow) and verdict.rule is not None:
+                    deciding, policy_name = verdict, policy.name
+    return Outcome(deciding, policy_name, tuple(checks), tuple(writes), event, enforced=enforce)
+
+
+def _ask(policy: Policy, event: Event, state: Snapshot) -> Verdict:
+    try:
+        return policy.decide(event, state)
+    except Exception as fault:  # a policy that breaks must not open the door
+        _log.exception("policy %s failed", policy.name)
+        return Deny(
+            "policy.fault",
+            f"The policy {policy.name!r} failed, so the call is refused. Tell the operator; a retry will not help.",
+            facts={"fault": type(fault).__name__},
+        )
+
+
+def _rewritten(event: Event, verdict: Rewrite) -> Event:
+    match event:
+        case CallProposed():
+            return msgspec.structs.replace(event, arguments=verdict.replacement)
+        case CallReturned():
+            return msgspec.structs.replace(event, result=verdict.replacement)
+        case _:
+            return event

@@ -1,0 +1,240 @@
+"""The ports: what the motion floor needs of the edge, as Protocols. Raw JSON travels as ``bytes``, unparsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
+
+from fuseboard.state import Snapshot, Write
+
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A JSON-RPC ``result`` as it came, byte for byte."""
+
+    raw: bytes
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A JSON-RPC ``error`` object as it came, byte for byte (code, message, data and whatever else it holds)."""
+
+    raw: bytes
+
+
+Reply: TypeAlias = Result | Failure
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A JSON-RPC request. ``value`` is the parsed ``params`` of a governed method, ``None`` for any other.
+
+    ``headers`` are the ``mcp-param-*`` headers that came with it over HTTP, by lower-case name.
+    """
+
+    id: bytes
+    method: str
+    params: bytes | None
+    value: dict[str, Any] | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=lambda: _NO_HEADERS)
+
+
+class Notification(msgspec.Struct, frozen=True):
+    method: str
+    params: bytes | None
+
+
+class Response(msgspec.Struct, frozen=True):
+    """``id`` is ``None`` where the other side could not read the request's id."""
+
+    id: bytes | None
+    reply: Reply
+
+
+Frame: TypeAlias = Request | Notification | Response
+
+
+class Scope(Protocol):
+    """The way back to whoever sent one request, for what belongs to that request alone.
+
+    On a pipe this is the connection; over Streamable HTTP it is the response stream of that one POST.
+    """
+
+    @property
+    def request_id(self) -> bytes | None:
+        """The id of the request that this scope belongs to, as raw JSON, or ``None`` outside any request."""
+        ...
+
+    def notify(self, method: str, params: bytes | None) -> None:
+        """Send a notification. Never waits; order is kept."""
+        ...
+
+    async def request(self, method: str, params: bytes | None) -> Reply:
+        """Ask the other side something and wait for its answer. A dead connection answers with a ``Failure``."""
+        ...
+
+
+class Link(Protocol):
+    """One connection to one upstream, in one era.
+
+    ``inbound`` (given when the link is made) is the :class:`Scope` for what the upstream sends outside any request.
+    """
+
+    @property
+    def open(self) -> bool:
+        """Whether a request sent now has a chance. ``False`` for ever once the link has died."""
+        ...
+
+    async def request(
+        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Reply:
+        """Send one request and wait for its response.
+
+        Cancelling the caller cancels the request upstream (``notifications/cancelled``, or closing the response
+        stream where that is the revision's way). ``headers`` are for HTTP links alone; others ignore them.
+
+        Raises:
+            UpstreamUnreachable: nothing was sent.
+            UpstreamLost: the link died after sending.
+        """
+        ...
+
+    async def notify(self, method: str, params: bytes | None) -> None:
+        """Send a notification; what cannot be sent any more is dropped."""
+        ...
+
+    async def close(self) -> None:
+        """End the session and free what it holds. Idempotent."""
+        ...
+
+
+class Handler(Protocol):
+    """What becomes of what the other side of a connection asks and says."""
+
+    async def request(self, request: Request, scope: Scope) -> Reply:
+        """Answer one request. Never raises but for cancellation, which is how the asker gives up."""
+        ...
+
+    def notified(self, method: str, params: bytes | None) -> None:
+        """Take a notification. Called in the order of receipt; never waits."""
+        ...
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Who stands at a downstream connection. ``session`` is the transport's own session id, where it has one."""
+
+    principal: str
+    transport: str
+    roles: tuple[str, ...] = ()
+    session: str | None = None
+
+
+class Session(Handler, Protocol):
+    """What an edge talks to: one client's view of everything behind the proxy."""
+
+    async def close(self) -> None:
+        """The client has gone: end what was held for it upstream. Idempotent."""
+        ...
+
+
+class Gateway(Protocol):
+    """What the core offers to the edges."""
+
+    def connect(self, origin: Origin, back: Scope) -> Session:
+        """A session of the handshake revisions. ``back`` is the way to the client outside any request."""
+        ...
+
+    def stateless(self, origin: Origin) -> Session:
+        """The session that serves every request of the stateless revision from this origin. No edge closes it."""
+        ...
+
+
+class Proposed(msgspec.Struct, frozen=True):
+    """The first half of a ledger record: what was asked and what was decided. Written before anything is sent.
+
+    ``arguments`` is raw JSON, ``sha256:…`` or ``None``, as ``trace.args`` says. ``checks`` are JSON objects with
+    ``policy, verdict, rule, facts``. ``final`` is true where nothing will follow (the call was refused).
+    """
+
+    id: str
+    run: str
+    run_source: str
+    seq: int
+    at: float
+    principal: str
+    client: str | None
+    era: str
+    transport: str
+    upstream: str
+    tool: str
+    exposed: str
+    method: str
+    effect: str
+    arguments: str | None
+    arguments_sha256: str
+    verdict: str
+    policy: str | None
+    rule: str | None
+    reason: str | None
+    checks: Sequence[Mapping[str, Any]]
+    config: str
+    final: bool
+
+
+class Concluded(msgspec.Struct, frozen=True):
+    """The second half: what came back and what it really was.
+
+    ``truth`` is one of the words of :mod:`fuseboard.truth`. ``verdict`` and its company are set only where a policy
+    changed the outcome on the way down. ``checks`` are those of the way down. ``preview`` is the head of the result.
+    """
+
+    id: str
+    at: float
+    duration_ms: float
+    truth: str
+    result_bytes: int
+    result_sha256: str | None
+    preview: str | None
+    error: str | None = None
+    verdict: str | None = None
+    policy: str | None = None
+    rule: str | None = None
+    reason: str | None = None
+    checks: Sequence[Mapping[str, Any]] = msgspec.field(default_factory=tuple)
+
+
+Entry: TypeAlias = Proposed | Concluded
+
+
+class Store(Protocol):
+    """Run state and the ledger behind one door, so that one commit can hold both."""
+
+    async def read(self, keys: Sequence[str], *, at: float) -> Snapshot:
+        """The live values of ``keys`` at ``at`` (Unix seconds); what is missing or past its time to live is absent."""
+        ...
+
+    async def commit(
+        self,
+        writes: Sequence[Write],
+        read: Snapshot,
+        entry: Entry | None,
+        *,
+        at: float,
+        durable: bool = False,
+    ) -> bool:
+        """Apply all the writes and the ledger entry, or none.
+
+        Returns ``False`` when a ceiling would be passed or a ``Put`` key changed since ``read``; nothing is written
+        then. With ``durable`` it returns only once the entry would survive a power cut; without, the entry is on its
+        way and survives an orderly stop.
+
+        Raises:
+            StoreUnavailable: the store is closed, or a durable commit's outcome is unknown.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Write out what is on its way and let go of the files. Idempotent."""
+        ...

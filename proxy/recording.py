@@ -1,0 +1,142 @@
+"""From a judged call to its ledger record: what is written down, and in which form."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from fuseboard.events import CallProposed
+from fuseboard.pipeline import Outcome
+from fuseboard.ports import Concluded, Proposed, Reply, Result
+from fuseboard.runs import Run
+from fuseboard.truth import Truth
+from fuseboard.verdicts import Deny, Hold, Rewrite, name_of
+
+PREVIEW_BYTES: Final = 2048
+_MASK: Final = "«secret»"
+_CANONICAL: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+class Redactor:
+    """Takes out the secrets that the proxy itself holds, wherever they stand in a text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # Longest first, so that a secret which contains another is masked whole; in JSON a secret stands escaped.
+        forms = {form for secret in secrets if len(secret) >= 4 for form in (secret, _escaped(secret))}
+        known = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub(_MASK, text) if self._pattern is not None else text
+
+
+class Recorder:
+    """Makes ledger entries. ``arguments`` is ``full``, ``hashed`` or ``none``; ``config`` the configuration's digest."""
+
+    def __init__(self, *, arguments: str, config: str, redact: Redactor) -> None:
+        self._arguments = arguments
+        self._config = config
+        self._redact = redact
+
+    def proposed(
+        self,
+        outcome: Outcome,
+        proposal: CallProposed,
+        run: Run,
+        *,
+        raw_arguments: bytes,
+        era: str,
+        transport: str,
+    ) -> Proposed:
+        """The first half of the record; ``final`` where the call is refused and nothing follows."""
+        said = outcome.verdict
+        tool = proposal.tool
+        digest = hashlib.sha256(_canonical(proposal.arguments)).hexdigest()
+        return Proposed(
+            id=proposal.id,
+            run=run.id,
+            run_source=run.source,
+            seq=run.next_seq(),
+            at=proposal.at,
+            principal=proposal.caller.principal,
+            client=proposal.caller.client,
+            era=era,
+            transport=transport,
+            upstream=tool.upstream,
+            tool=tool.name,
+            exposed=tool.exposed,
+            method=proposal.method,
+            effect=tool.effect,
+            arguments=self._kept(raw_arguments, digest),
+            arguments_sha256=digest,
+            verdict=name_of(said),
+            policy=outcome.policy,
+            rule=said.rule,
+            reason=said.reason if isinstance(said, Deny | Hold | Rewrite) else None,
+            checks=[check.to_json() for check in outcome.checks],
+            config=self._config,
+            final=outcome.refused is not None,
+        )
+
+    def concluded(
+        self,
+        proposal: CallProposed,
+        *,
+        at: float,
+        truth: Truth,
+        reply: Reply | None,
+        error: str | None = None,
+        outcome: Outcome | None = None,
+    ) -> Concluded:
+        """The second half. ``outcome`` is the judgement on the result, where there was one."""
+        raw = reply.raw if reply is not None else b""
+        refused = outcome.verdict if outcome is not None and not isinstance(outcome.verdict, Deny | Hold) else None
+        said = outcome.verdict if outcome is not None and refused is None else None
+        return Concluded(
+            id=proposal.id,
+            at=at,
+            duration_ms=(at - proposal.at) * 1000,
+            truth=truth,
+            result_bytes=len(raw),
+            result_sha256=hashlib.sha256(raw).hexdigest() if reply is not None else None,
+            preview=self._preview(raw) if reply is not None else None,
+            error=self._redact(error) if error is not None else _error_of(reply),
+            verdict=name_of(said) if said is not None else None,
+            policy=outcome.policy if said is not None and outcome is not None else None,
+            rule=said.rule if said is not None else None,
+            reason=said.reason if isinstance(said, Deny | Hold) else None,
+            checks=[check.to_json() for check in outcome.checks] if outcome is not None else (),
+        )
+
+    def _kept(self, raw: bytes, digest: str) -> str | None:
+        match self._arguments:
+            case "full":
+                return self._redact(raw.decode())
+            case "hashed":
+                return f"sha256:{digest}"
+            case _:
+                return None
+
+    def _preview(self, raw: bytes) -> str | None:
+        if self._arguments != "full":
+            return None
+        return self._redact(raw[:PREVIEW_BYTES].decode(errors="replace"))
+
+
+def _canonical(arguments: Mapping[str, Any]) -> bytes:
+    """One text for equal arguments: keys sorted, no white space. The digest is what later calls are compared by."""
+    return _CANONICAL(arguments)
+
+
+def _escaped(secret: str) -> str:
+    return msgspec.json.encode(secret).decode()[1:-1]
+
+
+def _error_of(reply: Reply | None) -> str | None:
+    if reply is None or isinstance(reply, Result):
+        return None
+    return reply.raw[:PREVIEW_BYTES].decode(errors="replace")

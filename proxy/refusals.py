@@ -1,0 +1,50 @@
+"""A refusal is a user interface: what the model reads when a call is denied, and what the machine reads beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fuseboard import frames
+from fuseboard.errors import DENIED
+from fuseboard.ports import Reply, Result
+from fuseboard.verdicts import Deny, Hold, name_of
+
+DECISION = "fuseboard/decision"
+"""The ``_meta`` key under which every answer that Fuseboard wrote or changed says so."""
+
+
+def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: str | None = None) -> dict[str, Any]:
+    """The machine's half of a refusal. Contract: ``{id, run, verdict, policy, rule, reason, retry_after_s?}``."""
+    said: dict[str, Any] = {
+        "id": id,
+        "run": run,
+        "verdict": word or name_of(verdict),
+        "policy": policy,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+    }
+    if isinstance(verdict, Deny) and verdict.retry_after_s is not None:
+        said["retry_after_s"] = verdict.retry_after_s
+    return said
+
+
+def text(verdict: Deny | Hold, id: str) -> str:
+    """The model's half. The id at its end is the key for ``fuseboard trace why``."""
+    return f"{verdict.reason} [{id}]"
+
+
+def reply(method: str, verdict: Deny | Hold, said: dict[str, Any], *, modern: bool) -> Reply:
+    """A refusal in the shape of the method: a tool result that the model reads, a JSON-RPC error elsewhere."""
+    message = text(verdict, said["id"])
+    if method != "tools/call":
+        return frames.failure(DENIED, message, {DECISION: said})
+    result: dict[str, Any] = {
+        "content": [{"type": "text", "text": message}],
+        "isError": True,
+        "_meta": {DECISION: said},
+    }
+    if modern:
+        result["resultType"] = "complete"
+    return Result(msgspec.json.encode(result))

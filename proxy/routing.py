@@ -1,0 +1,91 @@
+"""Names: how an upstream's tool is called downstream, and whose tool a name means.
+
+With several upstreams a tool or prompt is exposed as ``<alias>__<name>``. Model APIs accept letters, digits, ``_`` and
+``-`` only, and at most 64 of them, so a name that does not fit is cut and ends in a hash of the whole: the same name
+gives the same exposed name on every machine and at every start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+SEPARATOR: Final = "__"
+MAX_NAME: Final = 64
+_HASH_DIGITS: Final = 8
+_FOREIGN: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def expose(alias: str, name: str) -> str:
+    """The downstream name of ``name`` at upstream ``alias``."""
+    plain = f"{alias}{SEPARATOR}{name}"
+    fitting = _FOREIGN.sub("_", plain)
+    if fitting == plain and len(plain) <= MAX_NAME:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{fitting[: MAX_NAME - _HASH_DIGITS - 1]}_{digest}"
+
+
+def split(exposed: str) -> tuple[str, str] | None:
+    """The alias in an exposed name and the rest, or ``None`` where there is no alias in it.
+
+    The rest is the upstream's own name unless :func:`expose` had to cut it; :class:`Names` knows those.
+    """
+    alias, separator, rest = exposed.partition(SEPARATOR)
+    return (alias, rest) if separator and alias and rest else None
+
+
+class Names:
+    """The names of one upstream that were shown so far, so that a cut name finds its way back."""
+
+    def __init__(self, alias: str, *, prefixed: bool) -> None:
+        self._alias = alias
+        self._prefixed = prefixed
+        self._cut: dict[str, str] = {}
+
+    def exposed(self, name: str) -> str:
+        if not self._prefixed:
+            return name
+        exposed = expose(self._alias, name)
+        if exposed != f"{self._alias}{SEPARATOR}{name}":
+            self._cut[exposed] = name
+        return exposed
+
+    def own(self, exposed: str) -> str:
+        """The upstream's own name. The prefix is known to be this upstream's."""
+        if not self._prefixed:
+            return exposed
+        return self._cut.get(exposed) or exposed.removeprefix(self._alias + SEPARATOR)
+
+
+class Origins:
+    """Which upstream a resource URI came from: URIs are not renamed, so their origin has to be remembered."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, str] = {}
+        self._templates: dict[re.Pattern[str], str] = {}
+
+    def remember(self, uri: str, alias: str) -> None:
+        self._exact.setdefault(uri, alias)
+
+    def remember_template(self, template: str, alias: str) -> None:
+        self._templates.setdefault(_pattern(template), alias)
+
+    def find(self, uri: str) -> str | None:
+        """The alias of the upstream that listed the URI, or whose template it fits."""
+        if (alias := self._exact.get(uri)) is not None:
+            return alias
+        return next((alias for pattern, alias in self._templates.items() if pattern.fullmatch(uri)), None)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """A URI template (RFC 6570) as a pattern, generous: ``{x}`` is one segment, ``{+x}`` and its kin are anything."""
+    parts = re.split(r"(\{[^{}]*\})", template)
+    return re.compile("".join(_part(part) for part in parts))
+
+
+def _part(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    return r"[^/?#]*" if part[1:2].isalnum() or part[1:2] == "_" else r".*"

@@ -1,0 +1,99 @@
+"""What a result really was, in one word, from the reply itself. The words stand in the ledger as ``truth``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from fuseboard.errors import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    UpstreamFault,
+    UpstreamLost,
+    UpstreamTimeout,
+)
+from fuseboard.ports import Reply, Result
+
+
+class Truth(StrEnum):
+    OK = "ok"
+    EMPTY = "empty"
+    """A result without anything in it."""
+    BAD_ARGUMENTS = "bad_arguments"
+    """The upstream refused the arguments."""
+    BUSINESS_ERROR = "business_error"
+    """The tool ran and said that it failed (``isError: true``)."""
+    ERROR = "error"
+    """A JSON-RPC error of another kind."""
+    INPUT_REQUIRED = "input_required"
+    """The upstream asks something before it goes on (2026-07-28)."""
+    SCHEMA_VIOLATION = "schema_violation"
+    MALFORMED = "malformed"
+    """Not the shape of any result of the method."""
+    TIMEOUT = "timeout"
+    OUTAGE = "outage"
+    """The upstream could not be reached; nothing was sent."""
+    LOST = "lost"
+    """The link died after sending: whether the call took effect is unknown."""
+    CANCELLED = "cancelled"
+    """The client gave up; whether the call took effect is unknown."""
+    DENIED = "denied"
+    """Nothing was sent: a policy refused."""
+
+
+class _Head(msgspec.Struct):
+    """What tells one kind of result from another; the rest is skipped, not parsed."""
+
+    isError: bool | None = None
+    resultType: str | None = None
+    content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    structuredContent: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    contents: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Error(msgspec.Struct):
+    code: int | float = 0
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head)
+_ERROR: Final = msgspec.json.Decoder(_Error)
+_BODY: Final = {"tools/call": "content", "prompts/get": "messages", "resources/read": "contents"}
+
+
+def of_reply(method: str, reply: Reply) -> Truth:
+    """Classify a reply to one of the governed methods."""
+    try:
+        if isinstance(reply, Result):
+            return _of_result(method, _HEAD.decode(reply.raw))
+        return _of_error(_ERROR.decode(reply.raw))
+    except (msgspec.MsgspecError, RecursionError):
+        return Truth.MALFORMED
+
+
+def of_fault(fault: UpstreamFault) -> Truth:
+    """Classify an upstream that did not answer."""
+    match fault:
+        case UpstreamTimeout():
+            return Truth.TIMEOUT
+        case UpstreamLost():
+            return Truth.LOST
+        case _:
+            return Truth.OUTAGE
+
+
+def _of_result(method: str, head: _Head) -> Truth:
+    if head.resultType == "input_required":
+        return Truth.INPUT_REQUIRED
+    if head.isError:
+        return Truth.BUSINESS_ERROR
+    body: msgspec.Raw | msgspec.UnsetType = getattr(head, _BODY[method])
+    if body is msgspec.UNSET:
+        return Truth.MALFORMED if head.structuredContent is msgspec.UNSET else Truth.OK
+    return Truth.EMPTY if bytes(body) == b"[]" and head.structuredContent is msgspec.UNSET else Truth.OK
+
+
+def _of_error(error: _Error) -> Truth:
+    return Truth.BAD_ARGUMENTS if error.code in (INVALID_PARAMS, INVALID_REQUEST) else Truth.ERROR

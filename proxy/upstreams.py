@@ -1,0 +1,130 @@
+"""One upstream as this process knows it: how to reach it, whether it answers, which eras it speaks, what it lists."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import anyio
+
+from fuseboard.catalog import Catalog, ServerFacts
+from fuseboard.era import Era
+from fuseboard.errors import UpstreamFault, UpstreamTimeout, UpstreamUnreachable
+from fuseboard.ports import Handler, Link
+from fuseboard.routing import Names
+
+_log = logging.getLogger("fuseboard.upstream")
+
+START_TIMEOUT_S: Final = 60.0
+"""How long an upstream may take from its start to its first answer: `npx` may have to fetch it first."""
+
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 60.0
+
+
+class Connect(Protocol):
+    """Makes a link in one era. ``inbound`` takes what comes outside any request."""
+
+    def __call__(self, era: Era, inbound: Handler) -> Awaitable[Link]: ...
+
+
+class Server(ServerFacts, Protocol):
+    """What the configuration says of an upstream."""
+
+    @property
+    def timeout_s(self) -> float | None: ...
+    @property
+    def share(self) -> str | None: ...
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known of an upstream's health. ``state`` is ``unknown``, ``up`` or ``down``."""
+
+    state: str = "unknown"
+    error: str | None = None
+    failures: int = 0
+    retry_at: float = 0.0
+    server: dict[str, Any] | None = None
+    """``serverInfo`` of its last handshake or discovery."""
+
+
+class Upstream:
+    """Owned by the gateway; every session has a seat at it.
+
+    ``scoped`` says that notifications arrive on the stream of the request that they belong to (Streamable HTTP), which
+    a pipe cannot tell.
+    """
+
+    def __init__(
+        self,
+        alias: str,
+        server: Server,
+        connect: Connect,
+        *,
+        prefixed: bool,
+        scoped: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.alias = alias
+        self.server = server
+        self.scoped = scoped
+        self.names = Names(alias, prefixed=prefixed)
+        self.health = Health()
+        self.stateless: bool | None = None
+        """Whether it speaks the stateless era; ``None`` until it was asked."""
+        self.listing_lock = anyio.Lock()
+        self._connect = connect
+        self._clock = clock
+        self._catalogs = {era: Catalog(alias, server, self.names) for era in Era}
+
+    def catalog(self, era: Era) -> Catalog:
+        return self._catalogs[era]
+
+    async def connect(self, era: Era, inbound: Handler) -> Link:
+        """Make a link, unless the last tries failed so lately that it is too early for another.
+
+        Raises:
+            UpstreamUnreachable: it cannot be reached, or is not tried again yet.
+        """
+        health = self.health
+        if (wait_s := health.retry_at - self._clock()) > 0:
+            raise UpstreamUnreachable(
+                self.alias,
+                f"{self.alias} is down ({health.error}); it will be tried again in {wait_s:.0f} s",
+            )
+        try:
+            with anyio.fail_after(START_TIMEOUT_S):
+                return await self._connect(era, inbound)
+        except TimeoutError:
+            fault = UpstreamUnreachable(self.alias, f"{self.alias} did not answer within {START_TIMEOUT_S:.0f} s")
+            self.failed(fault)
+            raise fault from None
+        except UpstreamFault as fault:
+            self.failed(fault)
+            raise
+
+    def failed(self, fault: UpstreamFault) -> None:
+        """It could not be started, or died: the pause before the next try doubles."""
+        health = self.health
+        pause_s = min(_FIRST_PAUSE_S * 2**health.failures, _LONGEST_PAUSE_S)
+        health.failures += 1
+        health.retry_at = self._clock() + pause_s
+        if health.state != "down" or health.error != fault.message:
+            _log.warning("upstream %s is down: %s", self.alias, fault.message)
+        health.state, health.error = "down", fault.message
+
+    def answered(self) -> None:
+        """It gave a sign of life."""
+        health = self.health
+        if health.state != "up":
+            _log.info("upstream %s is up", self.alias)
+            health.state, health.error, health.failures, health.retry_at = "up", None, 0, 0.0
+
+    def timed_out(self, method: str, timeout_s: float) -> UpstreamTimeout:
+        return UpstreamTimeout(
+            self.alias,
+            f"{self.alias} did not answer {method} within {timeout_s:g} s; whether it took effect is unknown",
+        )

@@ -1,0 +1,64 @@
+"""What a policy answers: a closed union, each member with its evidence and the writes that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from fuseboard.state import Write
+
+Facts: TypeAlias = Mapping[str, Any]
+"""The evidence inside a verdict: JSON values only, since it goes into the ledger as it is."""
+
+
+class Allow(msgspec.Struct, frozen=True):
+    """Nothing against it. ``rule`` names the rule that said so, where one did."""
+
+    rule: str | None = None
+    facts: Facts = msgspec.field(default_factory=dict)
+    writes: tuple[Write, ...] = ()
+
+
+class Deny(msgspec.Struct, frozen=True):
+    """The event must not go on.
+
+    ``reason`` is the text that the model reads: what was refused, why, what to do instead; never how to lift the limit.
+    """
+
+    rule: str
+    reason: str
+    facts: Facts = msgspec.field(default_factory=dict)
+    retry_after_s: float | None = None
+    writes: tuple[Write, ...] = ()
+
+
+class Rewrite(msgspec.Struct, frozen=True):
+    """The event may go on in another form.
+
+    ``replacement`` is the new ``arguments`` object on the way up, the new result object on the way down.
+    """
+
+    rule: str
+    reason: str
+    replacement: Mapping[str, Any]
+    facts: Facts = msgspec.field(default_factory=dict)
+    writes: tuple[Write, ...] = ()
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A person has to decide. ``reason`` says what is asked and why."""
+
+    rule: str
+    reason: str
+    facts: Facts = msgspec.field(default_factory=dict)
+    writes: tuple[Write, ...] = ()
+
+
+Verdict: TypeAlias = Allow | Deny | Rewrite | Hold
+
+
+def name_of(verdict: Verdict) -> str:
+    """The verdict's word in the ledger and on the wire: ``allow``, ``deny``, ``rewrite`` or ``hold``."""
+    return type(verdict).__name__.lower()

@@ -1,0 +1,239 @@
+"""What arrives in pieces, too late, too large or not at all."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import anyio
+import pytest
+
+from fuseboard.adapters.downstream.limits import Limits
+from fuseboard.ports import Reply, Request, Scope
+from support.edge import HELLO, Wire, frame, serving
+from support.gateway import FakeGateway, result
+
+PATIENCE_S = 0.15
+HASTY = Limits(read_s=PATIENCE_S, head_bytes=4000, body_bytes=10_000)
+
+
+def head(port: int, *lines: str) -> bytes:
+    first = ["POST /mcp HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: application/json"]
+    return "\r\n".join([*first, "Accept: application/json, text/event-stream", *lines, "", ""]).encode()
+
+
+async def status_of(wire: Wire) -> int:
+    """The status of the answer, after which the server must hang up."""
+    status = (await wire.answer()).status
+    await wire.hung_up()
+    return status
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        pytest.param(b"P", id="one byte"),
+        pytest.param(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n", id="half a head"),
+        pytest.param(b"POST /mcp HTTP/1.1\r\nHost: local", id="half a header"),
+    ],
+)
+async def test_half_a_head_and_then_silence_is_a_timeout(half: bytes) -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(half)
+        assert await status_of(wire) == 408
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100", "Transfer-Encoding: chunked"])
+async def test_half_a_body_and_then_silence_is_a_timeout(framing: str) -> None:
+    gateway = FakeGateway()
+    async with serving(gateway, limits=HASTY) as served, served.wire() as wire:
+        body = b'a\r\n{"jsonrpc"' if "chunked" in framing else b'{"jsonrpc"'
+        wire.write(head(served.port, framing) + body)
+        assert await status_of(wire) == 408
+    assert gateway.requests == []
+
+
+async def test_a_connection_that_never_speaks_is_closed() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        assert await wire.hung_up()
+
+
+async def test_dripping_bytes_win_no_time() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(b"POST /mcp HTTP/1.1\r\nX: ")
+        answered = anyio.Event()
+
+        async def drip() -> None:
+            while not answered.is_set():
+                wire.write(b"x")
+                await anyio.sleep(PATIENCE_S / 10)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(drip)
+            assert (await wire.answer()).status == 408
+            answered.set()
+
+
+async def test_a_kept_connection_is_not_held_to_the_time_of_one_request() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        for _ in range(3):
+            answer = await wire.ask("POST", "/mcp", {}, frame(1, "initialize", HELLO))
+            assert answer.status == 200
+            await anyio.sleep(PATIENCE_S)
+
+
+async def test_a_slow_handler_is_not_a_slow_request() -> None:
+    gateway = FakeGateway()
+
+    async def slow(request: Request, scope: Scope) -> Reply:
+        await anyio.sleep(2 * PATIENCE_S)
+        return result({})
+
+    gateway.acts["slow"] = slow
+    async with serving(gateway, limits=HASTY) as served:
+        client = await served.open()
+        assert (await client.ask(frame(1, "slow"))).status == 200
+
+
+async def test_a_flood_of_headers_is_refused_before_it_ends() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(b"GET /healthz HTTP/1.1\r\n")
+        refused = anyio.Event()
+
+        async def flood() -> None:
+            while not refused.is_set():
+                wire.write(b"X-Flood: " + b"y" * 500 + b"\r\n")
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flood)
+            status = (await wire.answer()).status
+            refused.set()
+    assert status == 431
+
+
+async def test_many_whole_headers_are_refused() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served:
+        answer = await served.ask("GET", "/healthz", {f"X-{number}": "y" * 50 for number in range(100)})
+    assert answer.status == 431
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_50_megabytes_are_refused_before_they_are_read(announced: bool) -> None:
+    gateway = FakeGateway()
+    megabyte = b"x" * 1_000_000
+    async with serving(gateway, limits=HASTY) as served, served.wire() as wire:
+        wire.write(head(served.port, "Content-Length: 50000000" if announced else "Transfer-Encoding: chunked"))
+        if not announced:
+            megabyte = b"f4240\r\n" + megabyte + b"\r\n"
+        wire.write(megabyte)
+        answer = await wire.answer()
+        assert answer.status == 413
+        assert "10000 bytes" in answer.json["error"]["message"]
+    assert gateway.requests == []
+
+
+async def test_after_a_refused_body_the_connection_serves_on() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        refused = await wire.ask("POST", "/mcp", {}, b"x" * 500_000)
+        assert refused.status == 413
+        assert (await wire.ask("GET", "/healthz", {})).status == 200
+
+
+async def test_a_refused_body_that_stops_arriving_holds_no_connection() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(head(served.port, "Content-Length: 50000000") + b"x" * 100)
+        assert (await wire.answer()).status == 413
+        assert await wire.hung_up()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /mcp HTTP/9.9\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /mcp HTTP/1.1\r\nHost : localhost\r\n\r\n",
+        b"GET /mcp HTTP/1.1\r\n folded: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # somebody speaks TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_and_hung_up_on(raw: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served:
+        async with served.wire() as wire:
+            wire.write(raw)
+            try:
+                assert 400 <= (await wire.answer()).status < 500
+                await wire.hung_up()
+            except (EOFError, ConnectionError):
+                pass  # hung up without a word, which is an answer too
+        assert (await served.ask("GET", "/healthz")).status == 200
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("upgrade", ["websocket", "h2c"])
+async def test_an_upgrade_is_not_taken(upgrade: str) -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served:
+        answer = await served.ask("GET", "/mcp", {"Connection": "Upgrade", "Upgrade": upgrade, "Accept": "*/*"})
+        assert answer.status == 400  # no session
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        for path in ("/healthz", "/readyz", "/nowhere"):
+            await wire.send("GET", path, {})
+        assert [(await wire.answer()).status for _ in range(3)] == [200, 200, 404]
+
+
+async def test_a_reader_that_never_reads_is_cut_off_and_its_call_cancelled_or_kept() -> None:
+    """The bound holds for the whole: what the kernel and the transport buffer, and what is queued here."""
+    gateway = FakeGateway()
+    blob = b'"%b"' % (b"x" * 100_000)
+    pushed = 0
+
+    async def flood(request: Request, scope: Scope) -> Reply:
+        nonlocal pushed
+        while pushed <= 2000:
+            scope.notify("n", b'{"blob":%b}' % blob)
+            pushed += 1
+            await anyio.lowlevel.checkpoint()
+        return result({})
+
+    gateway.acts["flood"] = flood
+    limits = Limits(linger_s=0.01, queue_bytes=1_000_000, replay_bytes=300_000)
+    async with serving(gateway, limits=limits) as served:
+        client = await served.open()
+        async with client.asking(frame(1, "flood")) as wire:
+            assert (await wire.answer()).streams
+            wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            while pushed <= 2000:
+                await anyio.lowlevel.checkpoint()
+        assert (await client.ask(frame(2, "ping"))).status == 200
+
+
+async def test_connections_that_are_gone_leave_nothing_behind() -> None:
+    gateway = FakeGateway()
+    seen: list[weakref.ref[Scope]] = []
+
+    async def note(request: Request, scope: Scope) -> Reply:
+        seen.append(weakref.ref(scope))
+        scope.notify("n", None)
+        return result({})
+
+    gateway.acts["note"] = note
+    async with serving(gateway) as served:
+        client = await served.open()
+        for number in range(20):
+            async with client.asking(frame(number, "note")) as wire:
+                await wire.answer()
+                if number % 2:
+                    await wire.events()
+        while any(reference() is not None for reference in seen):
+            await anyio.lowlevel.checkpoint()
+            gc.collect()

@@ -1,0 +1,137 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuseboard.adapters.stores.table import Table
+from fuseboard.state import EMPTY, Add, Push, Put, Snapshot
+
+AT = 1000.0
+
+
+def add(amount: float = 1, *, ceiling: float | None = None, key: str = "k", ttl_s: float = 60) -> Add:
+    return Add(key, amount, ceiling, ttl_s)
+
+
+def test_an_absent_key_has_no_value_and_version_zero() -> None:
+    assert Table().read(["k"], at=AT) == Snapshot({}, {"k": 0})
+
+
+def test_reading_nothing_is_the_empty_snapshot() -> None:
+    assert Table().read([], at=AT) is EMPTY
+
+
+@pytest.mark.parametrize(
+    ("held", "amount", "ceiling", "total"),
+    [
+        pytest.param(0, 5, 5, 5, id="up to the ceiling"),
+        pytest.param(0, 6, 5, None, id="past the ceiling"),
+        pytest.param(5, 1, 5, None, id="past a ceiling that is reached"),
+        pytest.param(5, 1, None, 6, id="no ceiling"),
+        pytest.param(5, -2, 1, 3, id="a refund above a ceiling that was lowered"),
+        pytest.param(0.5, 0.25, 1, 0.75, id="fractions"),
+    ],
+)
+def test_add(held: float, amount: float, ceiling: float | None, total: float | None) -> None:
+    table = Table()
+    table.apply([add(held)], EMPTY, at=AT)
+    done = table.apply([add(amount, ceiling=ceiling)], EMPTY, at=AT)
+    assert (done is not None) == (total is not None)
+    assert table.read(["k"], at=AT).get("k") == (held if total is None else total)
+
+
+def test_two_adds_of_one_commit_meet_one_ceiling() -> None:
+    table = Table()
+    assert table.apply([add(3, ceiling=5), add(3, ceiling=5)], EMPTY, at=AT) is None
+    assert table.read(["k"], at=AT).get("k") is None
+
+
+@pytest.mark.parametrize(
+    ("keep", "tail"),
+    [
+        pytest.param(5, [0, 1, 2], id="all fit"),
+        pytest.param(2, [1, 2], id="the newest stay"),
+        pytest.param(0, [], id="none is kept"),
+    ],
+)
+def test_push_keeps_the_newest(keep: int, tail: list[int]) -> None:
+    table = Table()
+    for item in range(3):
+        table.apply([Push("k", item, keep, 60)], EMPTY, at=AT)
+    assert table.read(["k"], at=AT).get("k") == tail
+
+
+def test_a_push_leaves_earlier_snapshots_alone() -> None:
+    table = Table()
+    table.apply([Push("k", 1, 9, 60)], EMPTY, at=AT)
+    before = table.read(["k"], at=AT)
+    table.apply([Push("k", 2, 9, 60)], EMPTY, at=AT)
+    assert before.get("k") == [1]
+
+
+def test_a_put_is_refused_once_the_key_changed() -> None:
+    table = Table()
+    seen = table.read(["k"], at=AT)
+    assert table.apply([Put("k", "mine", 60)], seen, at=AT)
+    assert table.apply([Put("k", "theirs", 60)], seen, at=AT) is None
+    assert table.apply([Put("k", "again", 60)], table.read(["k"], at=AT), at=AT)
+
+
+def test_a_put_without_a_read_only_creates() -> None:
+    table = Table()
+    assert table.apply([Put("k", 1, 60)], EMPTY, at=AT)
+    assert table.apply([Put("k", 2, 60)], EMPTY, at=AT) is None
+
+
+def test_a_put_is_refused_when_the_key_expired_and_was_made_anew() -> None:
+    table = Table()
+    table.apply([add(ttl_s=10)], EMPTY, at=AT)
+    seen = table.read(["k"], at=AT)
+    table.apply([add(ttl_s=10)], EMPTY, at=AT + 20)
+    assert table.apply([Put("k", 9, 60)], seen, at=AT + 20) is None
+
+
+@pytest.mark.parametrize(
+    ("later_s", "value"),
+    [pytest.param(9.999, 1, id="within its time"), pytest.param(10, None, id="at its end")],
+)
+def test_a_cell_lives_its_time(later_s: float, value: int | None) -> None:
+    table = Table()
+    table.apply([add(ttl_s=10)], EMPTY, at=AT)
+    assert table.read(["k"], at=AT + later_s).get("k") == value
+
+
+def test_a_write_starts_the_time_anew() -> None:
+    table = Table()
+    table.apply([add(ttl_s=10)], EMPTY, at=AT)
+    table.apply([add(ttl_s=10)], EMPTY, at=AT + 9)
+    assert table.read(["k"], at=AT + 18).get("k") == 2
+
+
+def test_one_refusal_refuses_the_whole_commit() -> None:
+    table = Table()
+    assert table.apply([add(key="a"), add(2, ceiling=1, key="b")], EMPTY, at=AT) is None
+    assert table.read(["a", "b"], at=AT).values == {}
+
+
+def test_a_write_that_does_not_fit_changes_nothing() -> None:
+    table = Table()
+    table.apply([Put("text", "x", 60)], EMPTY, at=AT)
+    with pytest.raises(TypeError):
+        table.apply([add(key="a"), add(key="text")], EMPTY, at=AT)
+    with pytest.raises(TypeError):
+        table.apply([Push("text", 1, 3, 60)], EMPTY, at=AT)
+    assert table.read(["a"], at=AT).values == {}
+
+
+def test_expired_cells_do_not_pile_up() -> None:
+    table = Table()
+    for n in range(10_000):
+        table.apply([add(key=f"k{n}", ttl_s=5)], EMPTY, at=AT + n)
+    assert len(table) < 2000
+
+
+@given(amounts=st.lists(st.integers(1, 5)), ceiling=st.integers(0, 20))
+def test_no_order_of_adds_passes_the_ceiling(amounts: list[int], ceiling: int) -> None:
+    table = Table()
+    admitted = [n for n in amounts if table.apply([add(n, ceiling=ceiling)], EMPTY, at=AT) is not None]
+    assert sum(admitted) == table.read(["k"], at=AT).get("k", 0) <= ceiling

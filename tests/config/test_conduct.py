@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fuseboard.config.conduct import Approvals, Links, Output, StoreChoice, Trace
+from support.config_files import SERVERS, findings, loaded
+
+
+def test_approvals_output_pins_and_trace(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        SERVERS
+        + """\
+approvals: {via: web, timeout: 10s, on_timeout: allow, ask_above: null}
+output: {max: 64KB, invisible: keep, redact: [], links: {allow: github.com}}
+pins: {on_change: ask}
+trace: {keep: 1d, args: none}
+""",
+    )
+    assert config.approvals == Approvals(via=("web",), timeout_s=10.0, on_timeout="allow", ask_above=None)
+    assert config.output == Output(max_bytes=64_000, invisible="keep", redact=(), links=Links(allow=("github.com",)))
+    assert config.pins.on_change == "ask"
+    assert config.trace == Trace(keep_s=86400.0, args="none")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "location"),
+    [
+        ("memory", "memory", None),
+        ("sqlite", "sqlite", None),
+        ("sqlite:/var/x.db", "sqlite", "/var/x.db"),
+        ("sqlite:///var/x.db", "sqlite", "/var/x.db"),
+        ("sqlite:x.db", "sqlite", "{folder}/x.db"),
+        ("postgres://u@h/d", "postgres", "postgres://u@h/d"),
+        ("postgresql://h/d", "postgres", "postgresql://h/d"),
+        ("redis://h", "redis", "redis://h"),
+        ("valkey://h", "redis", "valkey://h"),
+    ],
+)
+def test_stores(tmp_path: Path, text: str, kind: str, location: str | None) -> None:
+    store = loaded(tmp_path, f"{SERVERS}store: {text}").store
+    assert (store.kind, store.location) == (kind, location and location.format(folder=tmp_path))
+
+
+def test_the_password_of_a_store_is_seen_nowhere(tmp_path: Path) -> None:
+    config = loaded(tmp_path, SERVERS + "store: postgres://u:${env:PW}@h/d", env={"PW": "s3cret-pw"})
+    assert config.store.location == "postgres://u:s3cret-pw@h/d"
+    assert config.secrets == ("s3cret-pw",)
+    assert "s3cret" not in repr(config) + config.model_dump_json() + str(config)
+    literal = loaded(tmp_path, SERVERS + "store: postgres://u:s3cret-pw@h/d")
+    assert literal.secrets == ("s3cret-pw",)
+    assert "s3cret" not in repr(literal) + literal.model_dump_json()
+
+
+def test_a_store_in_code() -> None:
+    assert StoreChoice(kind="memory").location is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("store: mysql://u:p4ssword@h", "store: found 'mysql:…'; expected memory, sqlite, sqlite:PATH, postgres://…"),
+        ("store: 'sqlite:'", "store: found 'sqlite:…'; expected memory"),
+        ("store: {kind: sqlite}", "store: found keys and values; expected memory"),
+        ("approvals: {via: []}", "approvals.via: found nothing in it; expected at least 1"),
+        ("approvals: {via: [mail]}", "approvals.via[0]: found 'mail'; expected 'elicit', 'web' or 'cli'"),
+        ("approvals: {ask_above: 101}", "approvals.ask_above: found 101; expected at most 100"),
+        ("output: {max: 10B}", "output.max: found '10B'; expected at least 1000"),
+        (
+            "trace: {args: hash}",
+            "trace.args: found 'hash'; expected 'full', 'hashed' or 'none' - did you mean",
+        ),
+    ],
+)
+def test_what_cannot_be_meant(tmp_path: Path, text: str, message: str) -> None:
+    (found,) = findings(tmp_path, SERVERS + text)
+    assert found.split(" ", 1)[1].startswith(message)
+    assert "p4ssword" not in found

@@ -1,0 +1,230 @@
+"""The proxy without its edges: a real board, real policies, and servers that are scripts. No sockets, no processes.
+
+    async with playing(FakeServer("weather", FakeTool("forecast", says("sun")))) as play:
+        client = await play.connect()
+        answer = await client.call("forecast", city="Ulm")
+        assert play.server("weather").calls == ...
+
+What a client sends goes through the same decoder as at any edge; what reaches a server, and what the ledger got, is
+written down in order. Time is the event loop's, so with :mod:`support.virtual_time` waiting costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio
+import anyio.abc
+
+from fuseboard import frames, pipeline
+from fuseboard.adapters.stores.memory import MemoryStore
+from fuseboard.cedar import compile_rules
+from fuseboard.config import Rule
+from fuseboard.era import Era
+from fuseboard.errors import StoreUnavailable
+from fuseboard.exchange import Exchange
+from fuseboard.gateway import Board
+from fuseboard.ids import Ids
+from fuseboard.ports import Concluded, Entry, Origin, Proposed, Reply, Request, Result, Session
+from fuseboard.recording import Recorder, Redactor
+from fuseboard.runs import Runs
+from fuseboard.state import Snapshot, Write
+from fuseboard.upstreams import Upstream
+from support.fake_server import FakeServer
+from support.links import CallScope
+from support.raw_client import stateless_meta
+
+BEGAN: Final = 1_790_000_000.0
+"""The time of day at which every play begins (Unix seconds)."""
+
+PATIENCE_S: Final = 3600
+"""Longer than any wait of the proxy's own, so that only a hang runs into it."""
+
+HANDSHAKE: Final = "2025-11-25"
+
+
+class RpcError(Exception):
+    """The client got a JSON-RPC error: the parsed object."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error)
+        self.code: int = error["code"]
+        self.message: str = error["message"]
+        self.data: Any = error.get("data")
+
+
+class Scope(CallScope):
+    """The way back to the client for one request; what comes on it is heard by the client as a whole, too."""
+
+    def __init__(self, client: FakeClient, request_id: bytes | None, answer: Reply | None) -> None:
+        super().__init__(answer)
+        self.request_id = request_id
+        self._client = client
+
+    def notify(self, method: str, params: bytes | None) -> None:
+        super().notify(method, params)
+        if self is not self._client.heard:
+            self._client.heard.took(method, params)
+
+
+class FakeClient:
+    """A client at a session of its own. ``heard`` are the notifications; ``answer`` is what it replies to questions."""
+
+    def __init__(self, board: Board, era: Era, origin: Origin, capabilities: dict[str, Any]) -> None:
+        self.era = era
+        self.capabilities = capabilities
+        self.answer: Reply | None = Result(b'{"action":"accept","content":{"name":"Ada"}}')
+        self.heard = Scope(self, None, self.answer)
+        self.scopes: list[Scope] = []
+        """One for each request, in order: what belonged to that request alone."""
+        self.session: Session = board.connect(origin, self.heard) if era is Era.HANDSHAKE else board.stateless(origin)
+
+    async def initialize(self, version: str = HANDSHAKE) -> Any:
+        info = {"name": "fake-client", "version": "1"}
+        hello = {"protocolVersion": version, "capabilities": self.capabilities, "clientInfo": info}
+        result = await self.request("initialize", hello)
+        self.session.notified("notifications/initialized", None)
+        return result
+
+    async def call(self, name: str, **arguments: Any) -> Any:
+        return await self.request("tools/call", {"name": name, "arguments": arguments})
+
+    async def refusal(self, name: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+        """Call, and expect to be refused by us: the text for the model, and the decision beside it."""
+        result = await self.call(name, **arguments)
+        assert result["isError"] is True, result
+        (block,) = result["content"]
+        return block["text"], result["_meta"]["fuseboard/decision"]
+
+    async def listed(self, kind: str = "tools", key: str = "name") -> list[str]:
+        """The names on one list; ``kind`` like ``resources/templates``."""
+        result = await self.request(f"{kind}/list")
+        (items,) = (value for value in result.values() if isinstance(value, list))
+        return [item[key] for item in items]
+
+    async def request(self, method: str, params: dict[str, Any] | bytes | None = None) -> Any:
+        """The parsed result.
+
+        Raises:
+            RpcError: the answer was an error.
+        """
+        reply = await self.reply(method, params)
+        if not isinstance(reply, Result):
+            raise RpcError(json.loads(reply.raw))
+        return json.loads(reply.raw)
+
+    async def reply(self, method: str, params: dict[str, Any] | bytes | None = None) -> Reply:
+        """The reply as it came. ``params`` that are bytes go out as they are."""
+        if self.era is Era.STATELESS and not isinstance(params, bytes):
+            params = dict(params or {})
+            params["_meta"] = {**stateless_meta(self.capabilities), **params.get("_meta", {})}
+        raw = json.dumps(params).encode() if isinstance(params, dict) else params
+        frame = frames.decode(frames.request(b"%d" % (len(self.scopes) + 1), method, raw))
+        assert isinstance(frame, Request)
+        scope = Scope(self, frame.id, self.answer)
+        self.scopes.append(scope)
+        return await self.session.request(frame, scope)
+
+
+class GatedStore(MemoryStore):
+    """Durable commits wait until ``disk`` is set; ``down`` refuses every commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disk = anyio.Event()
+        self.waiting = anyio.Event()
+        self.down = False
+
+    async def commit(
+        self, writes: Sequence[Write], read: Snapshot, entry: Entry | None, *, at: float, durable: bool = False
+    ) -> bool:
+        if self.down:
+            raise StoreUnavailable("the disk is full")
+        if durable:
+            self.waiting.set()
+            await self.disk.wait()
+        return await super().commit(writes, read, entry, at=at, durable=durable)
+
+
+class Play:
+    """A running board with all that is around it."""
+
+    def __init__(self, board: Board, servers: Sequence[FakeServer], store: MemoryStore) -> None:
+        self.board = board
+        self.store = store
+        self._servers = {server.alias: server for server in servers}
+
+    def server(self, alias: str) -> FakeServer:
+        return self._servers[alias]
+
+    async def connect(self, era: Era = Era.HANDSHAKE, **origin: Any) -> FakeClient:
+        """A client that is ready to call. ``origin``: ``principal``, ``roles``, ``transport``."""
+        client = self.arrive(era, **origin)
+        if era is Era.HANDSHAKE:
+            await client.initialize()
+        return client
+
+    def arrive(
+        self,
+        era: Era = Era.HANDSHAKE,
+        *,
+        principal: str = "local",
+        roles: tuple[str, ...] = (),
+        transport: str = "stdio",
+        **capabilities: Any,
+    ) -> FakeClient:
+        """A client that has said nothing yet."""
+        return FakeClient(self.board, era, Origin(principal, transport, roles), capabilities)
+
+    @property
+    def proposed(self) -> list[Proposed]:
+        return [entry for entry in self.store.entries if isinstance(entry, Proposed)]
+
+    @property
+    def concluded(self) -> list[Concluded]:
+        return [entry for entry in self.store.entries if isinstance(entry, Concluded)]
+
+    @property
+    def truths(self) -> list[str]:
+        """What each call that was sent came to, in the order of the ends."""
+        return [str(entry.truth) for entry in self.concluded]
+
+
+@asynccontextmanager
+async def playing(
+    *servers: FakeServer,
+    rules: Sequence[dict[str, Any]] = (),
+    default: Any = "allow",
+    mode: str = "enforce",
+    store: MemoryStore | None = None,
+) -> AsyncIterator[Play]:
+    """A board in front of the servers; ``rules``, ``default`` and ``mode`` as in a configuration."""
+    kept = store or MemoryStore()
+    counter = iter(range(1 << 30))
+    ids = Ids(lambda bits: next(counter))
+    async with anyio.create_task_group() as tasks:
+        exchange = Exchange(
+            pipeline.standard(compile_rules([Rule.model_validate(rule) for rule in rules], default)),
+            kept,
+            Recorder(arguments="full", config="test", redact=Redactor(())),
+            ids,
+            _clock,
+            enforce=mode == "enforce",
+        )
+        upstreams = {server.alias: _upstream(server, len(servers)) for server in servers}
+        board = Board(upstreams, exchange, Runs(ids.run), tasks, _clock)
+        with anyio.fail_after(PATIENCE_S):
+            yield Play(board, servers, kept)
+            await board.close()
+        tasks.cancel_scope.cancel()
+
+
+def _clock() -> float:
+    return BEGAN + anyio.current_time()
+
+
+def _upstream(server: FakeServer, count: int) -> Upstream:
+    return Upstream(server.alias, server.facts, server.connect, prefixed=count > 1, scoped=server.scoped, clock=_clock)
