@@ -44,7 +44,6 @@ class Connector:
             env={name: secret.reveal() for name, secret in server.env.items()},
             cwd=server.cwd,
             inbound=inbound,
-            tasks=self._tasks,
             limit_bytes=self._limit_bytes,
         )
 

@@ -44,10 +44,7 @@ class Lines:
             self._buffer += data[:end]
             line = bytes(self._buffer)
             self._buffer.clear()
-            if len(line) > self._limit_bytes:
-                self._on_overlong()
-            else:
-                self._line(line)
+            self._line(line)
         self._cut(data[end + 1 :])
 
     def _cut(self, data: bytes) -> None:
@@ -68,5 +65,7 @@ class Lines:
             self._on_overlong()
 
     def _line(self, line: bytes) -> None:
-        if line := line.strip():
+        if len(line) > self._limit_bytes:
+            self._on_overlong()
+        elif line := line.strip():
             self._on_line(line)

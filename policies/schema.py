@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from msgspec.structs import asdict
 
 from fuseboard.events import CallProposed, CallReturned, Event, Mismatch
@@ -55,8 +57,7 @@ def _returned(event: CallReturned) -> Verdict:
     tool, result = event.proposal.tool, event.result
     if event.proposal.method != _TOOL_CALL or tool.result is None or result is None or result.get("isError") is True:
         return Allow()
-    # Modern results that still wait for input or for a task carry no content yet.
-    if result.get("resultType", "complete") != "complete" or "task" in result:
+    if _unfinished(result):
         return Allow()
     if "structuredContent" in result:
         mismatches = tool.result.mismatches(result["structuredContent"])
@@ -72,6 +73,12 @@ def _returned(event: CallReturned) -> Verdict:
         "use another tool, or tell the user.",
     )
     return Deny(RESULT_RULE, reason, _facts(mismatches))
+
+
+def _unfinished(result: Mapping[str, Any]) -> bool:
+    """Whether the answer still waits, for the client's input or for a task, and so carries nothing yet."""
+    waits = result.get("resultType", "complete") != "complete" or "task" in result
+    return waits and "content" not in result and "structuredContent" not in result
 
 
 def _unusable(tool: str, part: str, refusal: str) -> Deny:

@@ -6,7 +6,7 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ import anyio
 
 from fuseboard import inspection, pipeline
 from fuseboard.adapters.connect import Connector
-from fuseboard.cedar import compile_rules
-from fuseboard.config import Config, HttpServer, digest
+from fuseboard.cedar import RuleSet, compile_rules
+from fuseboard.cedar_check import RuleError
+from fuseboard.config import Config, ConfigInvalid, HttpServer, digest, placed
 from fuseboard.errors import ConfigError
 from fuseboard.exchange import Exchange
 from fuseboard.gateway import Board
@@ -36,7 +37,7 @@ async def board(config: Config, state: Path, *, clock: Callable[[], float] = tim
     """Everything behind the edges, started and, at the end, stopped in order: sessions, links, ledger."""
     if not config.servers:
         raise ConfigError("no servers are configured: name at least one under `servers:`")
-    rules = compile_rules(config.rules, config.default, config.cedar_sources)
+    rules = _rules(config)
     store = _open_store(config, state, clock)
     try:
         async with anyio.create_task_group() as tasks:
@@ -67,9 +68,9 @@ async def serve_stdio(config: Config, state: Path) -> None:
     """Serve the client at the other end of our stdin and stdout until it goes."""
     from fuseboard.adapters.downstream.stdio import serve_stdio as serve
 
-    async with board(config, state) as core, anyio.create_task_group() as serving:
+    async with board(config, state) as core, _presence(core, state, "stdio"), anyio.create_task_group() as serving:
         serving.start_soon(_until_signalled, serving.cancel_scope)
-        await serve(core, core.tasks, limit_bytes=config.limits.frame_bytes, depth=config.limits.depth)
+        await serve(core, limit_bytes=config.limits.frame_bytes, depth=config.limits.depth)
         serving.cancel_scope.cancel()
 
 
@@ -96,7 +97,15 @@ async def serve_http(config: Config, state: Path, host: str, port: int, *, ready
             status=core.status,
             tasks=core.tasks,
         )
-        await serve(edge, host, port, ready=ready)
+        async with _presence(core, state, f"http://{host}:{port}/mcp"):
+            await serve(edge, host, port, ready=ready)
+
+
+def _presence(core: Board, state: Path, serves: str) -> AbstractAsyncContextManager[None]:
+    from fuseboard.adapters.presence import announced
+
+    since = core.now()
+    return announced(state, lambda: {"serves": serves, "since": since, "upstreams": core.health()})
 
 
 def _bearers(config: Config) -> Mapping[str, tuple[str, Sequence[str]]] | None:
@@ -116,6 +125,13 @@ def _edge_limits(config: Config) -> Limits:
         sessions=own.sessions,
         session_idle_s=own.session_idle_s,
     )
+
+
+def _rules(config: Config) -> RuleSet:
+    try:
+        return compile_rules(config.rules, config.default, config.cedar_sources)
+    except RuleError as error:
+        raise ConfigInvalid([placed(config, finding) for finding in error.findings]) from None
 
 
 def _open_store(config: Config, state: Path, clock: Callable[[], float]) -> Store:

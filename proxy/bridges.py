@@ -9,7 +9,7 @@ from typing import Any, Final
 from fuseboard import era, frames
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND
-from fuseboard.ports import Reply, Result, Scope
+from fuseboard.ports import Reply, Scope
 from fuseboard.seats import HandshakeSeat, SharedSeat
 from fuseboard.upstreams import Upstream
 
@@ -47,7 +47,7 @@ class ForHandshakeClient:
                 METHOD_NOT_FOUND, f"{self.upstream.alias} speaks only 2026-07-28, which has no {method}"
             )
         reply = await self._shared.request(method, self.envelope(params), scope, headers=headers)
-        if isinstance(reply, Result) and b'"input_required"' in reply.raw:
+        if era.asks_for_input(reply):
             return frames.failure(
                 METHOD_NOT_FOUND,
                 f"{self.upstream.alias} asks for input in the way of 2026-07-28, which this client's revision lacks",

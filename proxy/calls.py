@@ -44,8 +44,7 @@ class CallScope:
             if method == PROGRESS and self.token is not None:
                 params = _with_own_token(params, self.token)
             elif b"subscriptionId" in params and self.request_id is not None:
-                # 2026-07-28, subscriptions: the id is that of the client's own `subscriptions/listen` request.
-                params = _with_meta(params, SUBSCRIPTION_KEY, self.request_id)
+                params = _with_own_subscription(params, self.request_id)
         self._scope.notify(method, params)
 
     async def request(self, method: str, params: bytes | None) -> Reply:
@@ -91,6 +90,15 @@ def _with_own_token(params: bytes, token: bytes) -> bytes:
         return params
     fields["progressToken"] = msgspec.Raw(token)
     return splice.join(fields)
+
+
+def _with_own_subscription(params: bytes, request_id: bytes) -> bytes:
+    """2026-07-28, subscriptions: the id is that of the client's own ``subscriptions/listen`` request."""
+    try:
+        subscribed = SUBSCRIPTION_KEY in splice.fields(splice.fields(params).get("_meta"))
+    except msgspec.MsgspecError:
+        return params
+    return _with_meta(params, SUBSCRIPTION_KEY, request_id) if subscribed else params
 
 
 def _with_meta(params: bytes, key: str, value: bytes) -> bytes:

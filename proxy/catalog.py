@@ -63,18 +63,25 @@ def effect_of(stated: str | None, trust: Trust, *, read_only: bool | None, destr
     Hints come from the upstream and may lie, so they never loosen, unless the operator trusts the upstream. What nobody
     stated is destructive, the specification's own default (2025-11-25, ToolAnnotations).
     """
-    hinted = _hinted(read_only, destructive)
-    if stated is None:
-        return hinted or Effect.DESTRUCTIVE if trust is Trust.TRUSTED else Effect.DESTRUCTIVE
-    return max(Effect(stated), hinted or Effect.READ, key=_HARM.__getitem__)
+    if stated is not None:
+        return max(Effect(stated), _warned(read_only, destructive), key=_HARM.__getitem__)
+    return _promised(read_only, destructive) if trust is Trust.TRUSTED else Effect.DESTRUCTIVE
 
 
-def _hinted(read_only: bool | None, destructive: bool | None) -> Effect | None:
+def _warned(read_only: bool | None, destructive: bool | None) -> Effect:
+    """The harm that the hints speak of; what they leave out warns of nothing."""
     if read_only:
         return Effect.READ
     if destructive:
         return Effect.DESTRUCTIVE
-    return Effect.WRITE if destructive is False or read_only is False else None
+    return Effect.READ if read_only is None and destructive is None else Effect.WRITE
+
+
+def _promised(read_only: bool | None, destructive: bool | None) -> Effect:
+    """The harm that the hints leave possible; what they leave out promises nothing."""
+    if read_only:
+        return Effect.READ
+    return Effect.WRITE if destructive is False else Effect.DESTRUCTIVE
 
 
 class Catalog:
@@ -117,13 +124,17 @@ class Catalog:
         self.learned_at = at
         if first_page and listing == self._seen:
             return
-        page = splice.fields(listing)
-        tools = [self._build(bytes(raw)) for raw in splice.items(page.get("tools") or b"[]")]
+        try:
+            page = splice.fields(listing)
+            tools = [self._build(bytes(raw)) for raw in splice.items(page.get("tools") or b"[]")]
+        except msgspec.MsgspecError:
+            return
         whole = first_page and "nextCursor" not in page
         if whole:
             self._tools.clear()
         self._tools.update({tool.name: tool for tool in tools if tool is not None})
         self._seen = listing if whole else None
+        self._forget_former()
 
     def _build(self, raw: bytes) -> Tool | None:
         """Built once per definition: the same bytes give the same tool, and so the same compiled schemas."""
@@ -133,10 +144,13 @@ class Catalog:
             except msgspec.MsgspecError as fault:
                 _log.warning("%s lists a tool that cannot be read (%s); it is called unchecked", self._alias, fault)
                 return None
-            if len(self._built) > 2 * len(self._tools) + 256:
-                self._built.clear()
             tool = self._built[raw] = self._tool(definition, known=True)
         return tool
+
+    def _forget_former(self) -> None:
+        """A definition that changes for ever must not fill the memory; those in use stay."""
+        if len(self._built) > 2 * len(self._tools) + 256:
+            self._built = {raw: tool for raw, tool in self._built.items() if self._tools.get(tool.name) is tool}
 
     def _tool(self, definition: _Definition, *, known: bool) -> Tool:
         facts: ToolFacts | None = self._server.tools.get(definition.name)

@@ -56,9 +56,12 @@ def without_envelope(params: bytes | None) -> bytes | None:
     if params is None or PREFIX.encode() not in params:
         return params
     fields = splice.fields(params)
-    meta = {key: value for key, value in splice.fields(fields["_meta"]).items() if not key.startswith(PREFIX)}
-    if meta:
-        fields["_meta"] = msgspec.Raw(splice.join(meta))
+    meta = splice.fields(fields.get("_meta"))
+    own = {key: value for key, value in meta.items() if not key.startswith(PREFIX)}
+    if len(own) == len(meta):
+        return params
+    if own:
+        fields["_meta"] = msgspec.Raw(splice.join(own))
     else:
         del fields["_meta"]
     return splice.join(fields)
@@ -77,21 +80,32 @@ def with_envelope(params: bytes | None, *, client_info: Any, capabilities: Any) 
 
 def as_stateless(reply: Reply) -> Reply:
     """A handshake server's reply for a stateless client: every result there says its type."""
-    if not isinstance(reply, Result):
+    fields = _result_fields(reply)
+    if fields is None or "resultType" in fields:
         return reply
-    fields = splice.fields(reply.raw)
-    fields.setdefault("resultType", splice.raw("complete"))
-    return Result(splice.join(fields))
+    return Result(splice.join({**fields, "resultType": splice.raw("complete")}))
 
 
 def as_handshake(reply: Reply) -> Reply:
     """A stateless server's reply for a handshake client: what only the stateless era knows is gone."""
-    if not isinstance(reply, Result):
+    fields = _result_fields(reply)
+    if fields is None or fields.keys().isdisjoint(_STATELESS_ONLY):
         return reply
-    fields = splice.fields(reply.raw)
-    for name in _STATELESS_ONLY:
-        fields.pop(name, None)
-    return Result(splice.join(fields))
+    return Result(splice.join({name: value for name, value in fields.items() if name not in _STATELESS_ONLY}))
+
+
+def asks_for_input(reply: Reply) -> bool:
+    """Whether a stateless server wants something from the client before it goes on (``input_required``)."""
+    fields = _result_fields(reply) if b'"input_required"' in reply.raw else None
+    return fields is not None and bytes(fields.get("resultType", b"")) == b'"input_required"'
+
+
+def _result_fields(reply: Reply) -> splice.Fields | None:
+    """The fields of a result, ``None`` for an error and for what no result should be."""
+    try:
+        return splice.fields(reply.raw) if isinstance(reply, Result) else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def initialize_result(discovered: bytes, *, version: str) -> bytes:

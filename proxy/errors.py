@@ -26,6 +26,7 @@ RESOURCE_NOT_FOUND = -32002
 DENIED = 4030
 UPSTREAM_UNREACHABLE = 5030
 UPSTREAM_LOST = 5020
+UPSTREAM_JUNK = 5021
 UPSTREAM_TIMEOUT = 5040
 LEDGER_UNAVAILABLE = 5070
 
@@ -64,7 +65,14 @@ class UpstreamFault(FuseboardError):
 
 
 class UpstreamUnreachable(UpstreamFault):
-    """Nothing was sent: it could not be started or connected."""
+    """Nothing took effect: it could not be started or connected, or refused the message unread.
+
+    ``answered`` says that something at its address did answer, only not in the way of the era that was tried.
+    """
+
+    def __init__(self, upstream: str, message: str, *, answered: bool = False) -> None:
+        super().__init__(upstream, message)
+        self.answered = answered
 
 
 class UpstreamLost(UpstreamFault):

@@ -15,7 +15,7 @@ import msgspec
 
 from fuseboard import frames, pipeline, refusals, splice, truth
 from fuseboard.era import Era
-from fuseboard.errors import LEDGER_UNAVAILABLE, StoreUnavailable, UpstreamFault
+from fuseboard.errors import LEDGER_UNAVAILABLE, UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
 from fuseboard.events import Caller, CallProposed, CallReturned, Effect, Tool
 from fuseboard.ids import Ids
 from fuseboard.pipeline import Outcome, Policies
@@ -119,7 +119,10 @@ class Exchange:
         except StoreUnavailable as fault:
             _log.error("the ledger cannot be written: %s", fault)
             if has_effect and self.enforce:
-                message = f"{judged.tool.exposed} was not called: the ledger cannot be written, and a call with effects needs its record first. Tell the operator."
+                message = (
+                    f"{judged.tool.exposed} was not called: the ledger cannot be written, and a call with effects "
+                    "needs its record first. Tell the operator; a retry helps only once the ledger is back."
+                )
                 return frames.failure(LEDGER_UNAVAILABLE, message)
         return None
 
@@ -150,14 +153,23 @@ class Exchange:
     async def _returned(self, judged: CallProposed, reply: Reply, ask: Proposal) -> Reply:
         said = truth.of_reply(judged.method, reply)
         outcome: Outcome | None = None
-        if isinstance(reply, Result) and judged.tool.result is not None and said in (Truth.OK, Truth.EMPTY):
-            outcome = await self._ascend(judged, reply, said)
-        if outcome is not None and isinstance(outcome.verdict, Deny | Hold):
+        if isinstance(reply, Result) and judged.tool.result is not None:
+            try:
+                outcome = await self._ascend(judged, reply, said)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+                return await self._unreadable(judged, reply, fault)
+        if outcome is not None and isinstance(outcome.verdict, Deny | Hold) and said is not Truth.MALFORMED:
             said = Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED
         await self._conclude(judged, said, reply, outcome=outcome)
         if outcome is not None and (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
         return reply
+
+    async def _unreadable(self, judged: CallProposed, reply: Result, fault: Exception) -> Reply:
+        """A result that cannot be judged does not pass."""
+        message = f"{judged.tool.upstream} answered {judged.tool.exposed} with a result that cannot be read: {fault}"
+        await self._conclude(judged, Truth.MALFORMED, reply, error=message)
+        return frames.failure(UPSTREAM_JUNK, message) if self.enforce else reply
 
     async def _ascend(self, judged: CallProposed, reply: Result, said: Truth) -> Outcome:
         event = CallReturned(self._clock(), judged, said, msgspec.json.decode(reply.raw))

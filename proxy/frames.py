@@ -6,6 +6,7 @@ envelope is made anew, so nothing in an incoming one reaches the other side unre
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +34,12 @@ class _Envelope(msgspec.Struct):
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Id(msgspec.Struct):
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
 _DECODER: Final = msgspec.json.Decoder(_Envelope)
+_ID: Final = msgspec.json.Decoder(_Id)
 
 
 def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
@@ -45,11 +51,7 @@ def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
     try:
         envelope = _DECODER.decode(data)
     except msgspec.ValidationError as fault:
-        if bytes(data[:64]).lstrip()[:1] == b"[":
-            raise ProtocolFault(
-                INVALID_REQUEST, "JSON-RPC batches are not part of MCP; send one message each"
-            ) from None
-        raise ProtocolFault(INVALID_REQUEST, f"not a JSON-RPC message: {fault}") from None
+        raise _no_message(data, fault) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise ProtocolFault(PARSE_ERROR, f"not JSON: {fault}") from None
     except RecursionError:
@@ -62,13 +64,28 @@ def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
     params = None if envelope.params is msgspec.UNSET else bytes(envelope.params)
     if params is not None and params[:1] != b"{":
         raise ProtocolFault(INVALID_PARAMS, '"params" must be an object', id=_answerable(id))
-    if id is None:
-        return Notification(envelope.method, params)
-    if not _is_id(id):
+    if id is not None and not _is_id(id):
         raise ProtocolFault(INVALID_REQUEST, "a request's id must be a string or an integer", id=_answerable(id))
     if envelope.method in GOVERNED:
+        if id is None:  # a lenient upstream would run it all the same, and nobody would have judged it
+            raise ProtocolFault(INVALID_REQUEST, f"{envelope.method} is a request and needs an id")
         return Request(id, envelope.method, params, _parse_governed(bytes(data), id, depth))
-    return Request(id, envelope.method, params)
+    _refuse_other_than_utf8(data)
+    return Notification(envelope.method, params) if id is None else Request(id, envelope.method, params)
+
+
+def answered_id(data: bytes | bytearray) -> bytes | None:
+    """The id of a response that :func:`decode` refused, as a lenient parser reads it, so that the asker can be told.
+
+    Half a surrogate pair, which JavaScript writes where it cuts a text, is the usual reason; no ``jsonrpc`` another.
+    """
+    try:
+        frame = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(frame, dict) or "method" in frame or type(frame.get("id")) is not int:
+        return None
+    return b"%d" % frame["id"]
 
 
 def request(id: bytes, method: str, params: bytes | None) -> bytes:
@@ -97,10 +114,12 @@ def failure(code: int, message: str, data: Any = None) -> Failure:
 
 
 def one_line(raw: bytes) -> bytes:
-    """The same JSON without line breaks between its tokens, which would end a line of stdio or of an event stream."""
-    if b"\n" in raw or b"\r" in raw:
-        return msgspec.json.format(raw, indent=-1)
-    return raw
+    """The same JSON without line breaks, which would end a line of stdio or of an event stream.
+
+    JSON has them between tokens only (RFC 8259, 7: control characters in strings are escaped), and no two tokens stand
+    together without punctuation, so they can go without a parse.
+    """
+    return raw.translate(None, b"\r\n") if b"\n" in raw or b"\r" in raw else raw
 
 
 def _string(method: str) -> bytes:
@@ -114,6 +133,27 @@ def _is_id(id: bytes) -> bool:
 def _answerable(id: bytes | None) -> bytes | None:
     """The id to answer a bad request with: any JSON scalar goes back as it came, so that its sender can tell."""
     return id if id is not None and id[:1] not in b"{[" else None
+
+
+def _no_message(data: bytes | bytearray, fault: msgspec.ValidationError) -> ProtocolFault:
+    """JSON, but no message."""
+    if bytes(data[:64]).lstrip()[:1] == b"[":
+        return ProtocolFault(INVALID_REQUEST, "JSON-RPC batches are not part of MCP; send one message each")
+    try:
+        id = _ID.decode(data).id
+    except msgspec.ValidationError:
+        id = msgspec.UNSET
+    readable = None if id is msgspec.UNSET else _answerable(bytes(id))
+    return ProtocolFault(INVALID_REQUEST, f"not a JSON-RPC message: {fault}", id=readable)
+
+
+def _refuse_other_than_utf8(data: bytes | bytearray) -> None:
+    """What the envelope leaves raw was not decoded, and not every upstream survives such bytes."""
+    try:
+        if not data.isascii():
+            data.decode()
+    except UnicodeDecodeError as fault:
+        raise ProtocolFault(PARSE_ERROR, f"byte {fault.start} is not UTF-8") from None
 
 
 def _response(id: bytes | None, envelope: _Envelope) -> Response:

@@ -50,6 +50,7 @@ class HandshakeSession(ClientSession):
         self._initialize: bytes | None = None
         self._client: dict[str, Any] = {}
         self._who = Caller(origin.principal, origin.roles)
+        self._introduced = False
         self._confirmed = False
         self._seated: dict[str, HandshakeSeat | ForHandshakeClient] = {}
         self._seating = {alias: anyio.Lock() for alias in board.upstreams}
@@ -145,11 +146,11 @@ class HandshakeSession(ClientSession):
             self._board.tasks.start_soon(take, upstream)
         with anyio.move_on_after(GRACE_S):
             await ready.wait()
+        self._introduced = True
         return Result(msgspec.json.encode(await self._merged_introduction()))
 
     async def _keep_trying(self, upstream: Upstream, settled: Any) -> None:
         """Take the seat, now or when the upstream comes up."""
-        late = False
         while True:
             try:
                 await self._take_seat(upstream)
@@ -159,11 +160,10 @@ class HandshakeSession(ClientSession):
                 return
             except UpstreamFault:
                 settled(upstream.alias)
-                late = True
                 await anyio.sleep(max(0.1, upstream.health.retry_at - self._board.now()))
                 continue
             settled(upstream.alias)
-            if late:
+            if self._introduced:
                 self._announce()
             return
 

@@ -28,5 +28,5 @@ class Ids:
         return "r-" + self._stamp(at)
 
     def _stamp(self, at: float) -> str:
-        """Eight digits of milliseconds (34 years until they wrap) and eight of chance."""
+        """Eight digits of milliseconds (which start anew in September 2039) and eight of chance."""
         return _base32(int(at * 1000)) + _base32(self._entropy(40))

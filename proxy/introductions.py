@@ -15,13 +15,19 @@ def merged_capabilities(all_: Sequence[dict[str, Any]], *, everything: bool) -> 
     for capabilities in all_:
         for name, value in capabilities.items():
             if isinstance(value, dict):
-                merged[name] = {**merged.get(name, {}), **{k: v for k, v in value.items() if v is not False}}
+                merged[name] = {**_object(merged, name), **{k: v for k, v in value.items() if v is not False}}
             else:
                 merged.setdefault(name, value)
     if everything:
         for name in LIST_CHANGED:
-            merged[name] = {**merged.get(name, {}), "listChanged": True}
+            merged[name] = {**_object(merged, name), "listChanged": True}
     return merged
+
+
+def _object(merged: dict[str, Any], name: str) -> dict[str, Any]:
+    """What stands there already: nothing, where an upstream wrote something else than an object."""
+    value = merged.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def merged_instructions(each: dict[str, Any]) -> dict[str, str]:

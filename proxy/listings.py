@@ -1,4 +1,7 @@
-"""Lists of tools, prompts and resources: filtered, renamed and merged, with every definition's other bytes left alone."""
+"""Lists of tools, prompts and resources: filtered, renamed and merged, with each item's other bytes left alone.
+
+What is no list has no items, and what is no item has no name: both go on as they came, since they are not ours to mend.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ KINDS: Final = {kind.method: kind for kind in (TOOLS, PROMPTS, RESOURCES, TEMPLA
 
 def names(kind: Kind, listing: bytes) -> list[str]:
     """The keys of the items, in order; an item without one is passed over."""
-    return [name for item in _items(kind, listing) if (name := _key(kind, splice.fields(item))) is not None]
+    return [name for item in _items(kind, listing) if (name := _key(kind, _fields(item))) is not None]
 
 
 def edit(
@@ -49,7 +52,7 @@ def edit(
     kept: list[msgspec.Raw] = []
     filtered = renamed = False
     for item in _items(kind, listing):
-        fields = splice.fields(item)
+        fields = _fields(item)
         name = _key(kind, fields)
         if name is not None and not shown(name):
             filtered = True
@@ -75,7 +78,7 @@ def merge(kind: Kind, pages: Iterable[bytes], *, stateless: bool) -> bytes:
     items: list[msgspec.Raw] = []
     for page in pages:
         for item in _items(kind, page):
-            key = _key(kind, splice.fields(item))
+            key = _key(kind, _fields(item))
             if key is None or key not in seen:
                 items.append(item)
             if key is not None:
@@ -87,17 +90,30 @@ def merge(kind: Kind, pages: Iterable[bytes], *, stateless: bool) -> bytes:
 
 
 def next_cursor(listing: bytes) -> str | None:
-    cursor = splice.fields(listing).get("nextCursor")
-    value = msgspec.json.decode(cursor) if cursor is not None else None
-    return value if isinstance(value, str) else None
+    return _text(_fields(listing).get("nextCursor"))
 
 
 def _items(kind: Kind, listing: bytes) -> list[msgspec.Raw]:
-    field = splice.fields(listing).get(kind.field)
-    return splice.items(field) if field is not None else []
+    field = _fields(listing).get(kind.field)
+    try:
+        return splice.items(field) if field is not None else []
+    except msgspec.MsgspecError:
+        return []
 
 
 def _key(kind: Kind, item: Fields) -> str | None:
-    raw = item.get(kind.key)
-    value = msgspec.json.decode(raw) if raw is not None else None
-    return value if isinstance(value, str) else None
+    return _text(item.get(kind.key))
+
+
+def _fields(raw: bytes | msgspec.Raw) -> Fields:
+    try:
+        return splice.fields(raw)
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _text(raw: msgspec.Raw | None) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str) if raw is not None else None
+    except msgspec.MsgspecError:
+        return None

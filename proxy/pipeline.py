@@ -107,7 +107,10 @@ def _judge(policies: Iterable[Policy], event: Event, state: Snapshot, *, enforce
 
 def _ask(policy: Policy, event: Event, state: Snapshot) -> Verdict:
     try:
-        return policy.decide(event, state)
+        verdict = policy.decide(event, state)
+        if not isinstance(verdict, Allow | Deny | Rewrite | Hold):
+            raise TypeError(f"{type(verdict).__name__} is no verdict")
+        return verdict
     except Exception as fault:  # a policy that breaks must not open the door
         _log.exception("policy %s failed", policy.name)
         return Deny(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from fuseboard.events import CallProposed
 from fuseboard.pipeline import Outcome
-from fuseboard.ports import Concluded, Proposed, Reply, Result
+from fuseboard.ports import Concluded, Failure, Proposed, Reply
 from fuseboard.runs import Run
 from fuseboard.truth import Truth
 from fuseboard.verdicts import Deny, Hold, Rewrite, name_of
@@ -25,17 +26,38 @@ class Redactor:
     """Takes out the secrets that the proxy itself holds, wherever they stand in a text."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # Longest first, so that a secret which contains another is masked whole; in JSON a secret stands escaped.
-        forms = {form for secret in secrets if len(secret) >= 4 for form in (secret, _escaped(secret))}
+        # Longest first, so that a secret which contains another is masked whole.
+        forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
         known = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
+        self._longest_bytes = max((len(form.encode()) for form in known), default=0)
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(_MASK, text) if self._pattern is not None else text
 
+    def head(self, raw: bytes, size_bytes: int) -> str:
+        """The first bytes as text. A secret that the cut would halve is left out whole: its half is no longer found."""
+        end = len(raw[:size_bytes].decode(errors="ignore"))
+        text = raw[: size_bytes + self._longest_bytes].decode(errors="replace")
+        for match in self._pattern.finditer(text) if self._pattern is not None else ():
+            if match.start() < end < match.end():
+                end = match.start()
+        return self(text[:end])
+
+    def json(self, value: dict[str, Any]) -> dict[str, Any]:
+        """A JSON object, masked in all its depth."""
+        if self._pattern is None:
+            return value
+        text = msgspec.json.encode(value).decode()
+        masked: dict[str, Any] = value if (clean := self(text)) == text else msgspec.json.decode(clean)
+        return masked
+
 
 class Recorder:
-    """Makes ledger entries. ``arguments`` is ``full``, ``hashed`` or ``none``; ``config`` the configuration's digest."""
+    """Makes ledger entries. ``arguments`` is ``full``, ``hashed`` or ``none``; ``config`` the configuration's digest.
+
+    Each text that a caller or an upstream could have put a secret into is masked.
+    """
 
     def __init__(self, *, arguments: str, config: str, redact: Redactor) -> None:
         self._arguments = arguments
@@ -76,8 +98,8 @@ class Recorder:
             verdict=name_of(said),
             policy=outcome.policy,
             rule=said.rule,
-            reason=said.reason if isinstance(said, Deny | Hold | Rewrite) else None,
-            checks=[check.to_json() for check in outcome.checks],
+            reason=self._redact(said.reason) if isinstance(said, Deny | Hold | Rewrite) else None,
+            checks=self._checks(outcome),
             config=self._config,
             final=outcome.refused is not None,
         )
@@ -94,8 +116,7 @@ class Recorder:
     ) -> Concluded:
         """The second half. ``outcome`` is the judgement on the result, where there was one."""
         raw = reply.raw if reply is not None else b""
-        refused = outcome.verdict if outcome is not None and not isinstance(outcome.verdict, Deny | Hold) else None
-        said = outcome.verdict if outcome is not None and refused is None else None
+        said = outcome.verdict if outcome is not None and isinstance(outcome.verdict, Deny | Hold) else None
         return Concluded(
             id=proposal.id,
             at=at,
@@ -104,13 +125,16 @@ class Recorder:
             result_bytes=len(raw),
             result_sha256=hashlib.sha256(raw).hexdigest() if reply is not None else None,
             preview=self._preview(raw) if reply is not None else None,
-            error=self._redact(error) if error is not None else _error_of(reply),
+            error=self._redact(error) if error is not None else self._error_of(reply),
             verdict=name_of(said) if said is not None else None,
             policy=outcome.policy if said is not None and outcome is not None else None,
             rule=said.rule if said is not None else None,
-            reason=said.reason if isinstance(said, Deny | Hold) else None,
-            checks=[check.to_json() for check in outcome.checks] if outcome is not None else (),
+            reason=self._redact(said.reason) if said is not None else None,
+            checks=self._checks(outcome) if outcome is not None else (),
         )
+
+    def _checks(self, outcome: Outcome) -> list[dict[str, Any]]:
+        return [self._redact.json(check.to_json()) for check in outcome.checks]
 
     def _kept(self, raw: bytes, digest: str) -> str | None:
         match self._arguments:
@@ -124,7 +148,10 @@ class Recorder:
     def _preview(self, raw: bytes) -> str | None:
         if self._arguments != "full":
             return None
-        return self._redact(raw[:PREVIEW_BYTES].decode(errors="replace"))
+        return self._redact.head(raw, PREVIEW_BYTES)
+
+    def _error_of(self, reply: Reply | None) -> str | None:
+        return self._redact.head(reply.raw, PREVIEW_BYTES) if isinstance(reply, Failure) else None
 
 
 def _canonical(arguments: Mapping[str, Any]) -> bytes:
@@ -132,11 +159,9 @@ def _canonical(arguments: Mapping[str, Any]) -> bytes:
     return _CANONICAL(arguments)
 
 
-def _escaped(secret: str) -> str:
-    return msgspec.json.encode(secret).decode()[1:-1]
-
-
-def _error_of(reply: Reply | None) -> str | None:
-    if reply is None or isinstance(reply, Result):
-        return None
-    return reply.raw[:PREVIEW_BYTES].decode(errors="replace")
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it stands in plain text and, escaped in one way or another, in JSON."""
+    yield secret
+    for escaped in (msgspec.json.encode(secret).decode()[1:-1], json.dumps(secret)[1:-1]):
+        yield escaped
+        yield escaped.replace("/", "\\/")

@@ -14,6 +14,9 @@ from typing import Final
 SEPARATOR: Final = "__"
 MAX_NAME: Final = 64
 _HASH_DIGITS: Final = 8
+MAX_URI: Final = 8192
+"""A longer one is looked up as a whole, but not in templates."""
+_EXPRESSION: Final = re.compile(r"(\{[^{}]+\})")
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -64,28 +67,46 @@ class Origins:
 
     def __init__(self) -> None:
         self._exact: dict[str, str] = {}
-        self._templates: dict[re.Pattern[str], str] = {}
+        self._templates: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def remember(self, uri: str, alias: str) -> None:
         self._exact.setdefault(uri, alias)
 
     def remember_template(self, template: str, alias: str) -> None:
-        self._templates.setdefault(_pattern(template), alias)
+        self._templates.setdefault(template, (alias, tuple(part for part in _EXPRESSION.split(template) if part)))
 
     def find(self, uri: str) -> str | None:
         """The alias of the upstream that listed the URI, or whose template it fits."""
         if (alias := self._exact.get(uri)) is not None:
             return alias
-        return next((alias for pattern, alias in self._templates.items() if pattern.fullmatch(uri)), None)
+        if len(uri) > MAX_URI:
+            return None
+        return next((alias for alias, parts in self._templates.values() if _fits(parts, uri)), None)
 
 
-def _pattern(template: str) -> re.Pattern[str]:
-    """A URI template (RFC 6570) as a pattern, generous: ``{x}`` is one segment, ``{+x}`` and its kin are anything."""
-    parts = re.split(r"(\{[^{}]*\})", template)
-    return re.compile("".join(_part(part) for part in parts))
+def _fits(parts: tuple[str, ...], uri: str) -> bool:
+    """Whether a URI can come from a template (RFC 6570), generously: ``{x}`` is one segment, its kin are anything.
+
+    All places that the parts so far may end at are carried along, so the work is the product of the two lengths;
+    as a regular expression, a template of an upstream's making could keep us busy for hours.
+    """
+    ends = {0}
+    for part in parts:
+        if not _EXPRESSION.fullmatch(part):
+            ends = {end + len(part) for end in ends if uri.startswith(part, end)}
+        elif part[1].isalnum() or part[1] == "_":
+            ends = _through_segments(uri, ends)
+        elif ends:
+            ends = set(range(min(ends), len(uri) + 1))
+    return len(uri) in ends
 
 
-def _part(part: str) -> str:
-    if not part.startswith("{"):
-        return re.escape(part)
-    return r"[^/?#]*" if part[1:2].isalnum() or part[1:2] == "_" else r".*"
+def _through_segments(uri: str, starts: set[int]) -> set[int]:
+    ends: set[int] = set()
+    for start in starts:
+        while start not in ends:
+            ends.add(start)
+            if start == len(uri) or uri[start] in "/?#":
+                break
+            start += 1
+    return ends

@@ -124,7 +124,7 @@ class Cost:
         return max(arrays, self._cost(node, depth, True, chain)) if depth else arrays
 
     def _cost(self, node: SchemaNode, depth: int, member: bool, chain: int) -> int:
-        """The cost of ``node`` for what lies ``depth`` levels below, starting in a ``member`` of an object or an item."""
+        """What ``node`` costs ``depth`` levels below, by way of a ``member`` of an object or of an item."""
         if not isinstance(node, dict):
             return 1 if depth == 0 else 0
         key = (id(node), depth, member)

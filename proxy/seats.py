@@ -15,13 +15,14 @@ import msgspec
 from fuseboard import frames, splice
 from fuseboard.calls import PROGRESS, Calls, CallScope, progress_token, with_progress_token
 from fuseboard.era import SERVER_INFO_KEY, Era, speaks_stateless
-from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamUnreachable
+from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Result, Scope
 from fuseboard.upstreams import START_TIMEOUT_S, Upstream
 
 _log = logging.getLogger("fuseboard.seat")
 
 INITIALIZED: Final = "notifications/initialized"
+TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 PROBE_TIMEOUT_S: Final = 10.0
 """How long a child may think about `server/discover`: a handshake server that never heard of it may stay silent."""
 
@@ -54,6 +55,26 @@ class Refused(UpstreamFault):
     def __init__(self, upstream: str, reply: Failure) -> None:
         super().__init__(upstream, f"{upstream} refused the handshake: {reply.raw.decode(errors='replace')}")
         self.reply = reply
+
+
+class Absent:
+    """The seat at an upstream that cannot be had now: a call is judged and recorded, and fails when it is sent."""
+
+    def __init__(self, upstream: Upstream, era: Era, fault: UpstreamFault) -> None:
+        self.upstream = upstream
+        self.era = era
+        self._fault = fault
+
+    async def request(
+        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Reply:
+        raise self._fault
+
+    def notify(self, method: str, params: bytes | None) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
 
 
 class _Nowhere:
@@ -180,11 +201,11 @@ class HandshakeSeat(_Seat):
             reply = await self._shake_hands(link)
             if isinstance(reply, Failure):
                 raise Refused(self.upstream.alias, reply)
+            self.upstream.health.server = _object(_introduced(self.upstream, reply).get("serverInfo"))
         except BaseException:
             await link.close()
             raise
         self.result = reply.raw
-        self.upstream.health.server = _object(splice.fields(reply.raw).get("serverInfo"))
         if self._confirmed:
             await link.notify(INITIALIZED, None)
         return link
@@ -210,7 +231,7 @@ class HandshakeSeat(_Seat):
             return frames.failure(fault.code, fault.message)
 
     def told(self, method: str, params: bytes | None) -> None:
-        if method == "notifications/tools/list_changed":
+        if method == TOOLS_CHANGED:
             self.upstream.catalog(self.era).changed()
         call = self._calls.of_progress(params) if method == PROGRESS else self._calls.latest()
         if call is not None:
@@ -260,10 +281,19 @@ class SharedSeat(_Seat):
         """Any answer but a result, or an error that only this era has, means the handshake era; so does silence."""
         link = await self.open()
         with anyio.move_on_after(PROBE_TIMEOUT_S):
-            reply = await link.request("server/discover", params, NOWHERE)
+            try:
+                reply = await link.request("server/discover", params, NOWHERE)
+            except UpstreamLost:
+                await self.drop()
+                return False  # a server that falls over a method it does not know shakes hands
+            except UpstreamUnreachable as fault:
+                if fault.answered:
+                    await self.drop()
+                    return False
+                self.upstream.failed(fault)
+                raise
             if isinstance(reply, Result):
-                meta = splice.fields(splice.fields(reply.raw).get("_meta"))
-                self.upstream.health.server = _object(meta.get(SERVER_INFO_KEY))
+                self.upstream.health.server = _object(_meta(reply).get(SERVER_INFO_KEY))
                 return True
             if speaks_stateless(reply):
                 return True
@@ -274,6 +304,8 @@ class SharedSeat(_Seat):
         return frames.failure(METHOD_NOT_FOUND, "2026-07-28 has no requests from server to client")
 
     def told(self, method: str, params: bytes | None) -> None:
+        if method == TOOLS_CHANGED:
+            self.upstream.catalog(self.era).changed()
         call = self._calls.of_progress(params) if method == PROGRESS else self._calls.only()
         if call is not None:
             call.notify(method, params)
@@ -309,6 +341,22 @@ class _Inbound:
 
     def notified(self, method: str, params: bytes | None) -> None:
         self._seat.told(method, params)
+
+
+def _introduced(upstream: Upstream, reply: Result) -> splice.Fields:
+    try:
+        return splice.fields(reply.raw)
+    except msgspec.MsgspecError:
+        fault = UpstreamUnreachable(upstream.alias, f"{upstream.alias} answered initialize with no result of it")
+        upstream.failed(fault)
+        raise fault from None
+
+
+def _meta(reply: Result) -> splice.Fields:
+    try:
+        return splice.fields(splice.fields(reply.raw).get("_meta"))
+    except msgspec.MsgspecError:
+        return {}
 
 
 def _object(raw: msgspec.Raw | None) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from fuseboard.errors import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     UNSUPPORTED_VERSION,
+    UPSTREAM_JUNK,
     ProtocolFault,
     UpstreamFault,
 )
@@ -28,7 +29,7 @@ from fuseboard.listings import KINDS, RESOURCES, TEMPLATES, TOOLS, Kind
 from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.routing import SEPARATOR, Origins, split
 from fuseboard.runs import Run
-from fuseboard.seats import Refused, Seat
+from fuseboard.seats import Absent, Refused, Seat
 from fuseboard.state import EMPTY
 from fuseboard.upstreams import Upstream
 from fuseboard.verdicts import Deny
@@ -38,6 +39,9 @@ _log = logging.getLogger("fuseboard.session")
 EMPTY_RESULT: Final = Result(b"{}")
 FRESH_S: Final = 60.0
 """How old a listing may be for a refusal to rest on it."""
+
+LIST_TIMEOUT_S: Final = 10.0
+"""How long one upstream may take over a list before the others' are shown without it."""
 
 PAGES: Final = 100
 """How many pages of one list are followed: a paginator that never ends must not hang anybody."""
@@ -152,11 +156,24 @@ class ClientSession:
             seat = await self._seat_of_resource(uri, request, scope)
             return seat, Tool(seat.upstream.alias, uri, uri)
         exposed = _text(request, "name")
-        seat = await self._seat(self._alias_of(exposed, request.method), request)
+        alias = self._alias_of(exposed, request.method)
+        seat = await self._seat_even_if_down(alias, request)
         own = seat.upstream.names.own(exposed)
         if request.method == "prompts/get":
-            return seat, Tool(seat.upstream.alias, own, exposed)
-        return seat, await self._tool(seat, own, exposed, request)
+            return seat, Tool(alias, own, exposed)
+        try:
+            return seat, await self._tool(seat, own, exposed, request)
+        except UpstreamFault as fault:
+            catalog = seat.upstream.catalog(seat.era)
+            return Absent(seat.upstream, seat.era, fault), catalog.find(own) or catalog.unlisted(own)
+
+    async def _seat_even_if_down(self, alias: str, request: Request) -> Seat:
+        try:
+            return await self._seat(alias, request)
+        except Refused:
+            raise
+        except UpstreamFault as fault:
+            return Absent(self._board.upstreams[alias], self.era, fault)
 
     def _alias_of(self, exposed: str, method: str) -> str:
         if self._only is not None:
@@ -183,7 +200,10 @@ class ClientSession:
         if catalog.learned_at is not None and self._board.now() - catalog.learned_at < FRESH_S:
             return None
         catalog.changed()
-        await self._learn(seat, catalog, request)
+        try:
+            await self._learn(seat, catalog, request)
+        except UpstreamFault:
+            return None
         return catalog.find(tool.name)
 
     async def _learn(self, seat: Seat, catalog: Catalog, request: Request) -> None:
@@ -192,9 +212,13 @@ class ClientSession:
             if catalog.learned_at is not None:
                 return
             first = True
-            async for page in self._pages(seat, TOOLS, _own_params(request), _Silent(request.id)):
-                catalog.learn(page, at=self._board.now(), first_page=first)
-                first = False
+            try:
+                with anyio.fail_after(LIST_TIMEOUT_S):
+                    async for page in self._pages(seat, TOOLS, _own_params(request), _Silent(request.id)):
+                        catalog.learn(page, at=self._board.now(), first_page=first)
+                        first = False
+            except TimeoutError:
+                raise seat.upstream.timed_out(TOOLS.method, LIST_TIMEOUT_S) from None
             if first:  # it lists nothing, or cannot: its tools are unlisted, and asking again would not help
                 catalog.learned_at = self._board.now()
 
@@ -208,19 +232,27 @@ class ClientSession:
         if not isinstance(reply, Result):
             return reply
         first = b'"cursor"' not in (request.params or b"")
-        return Result(self._shown(kind, seat, reply.raw, request, first_page=first))
+        try:
+            return Result(self._shown(kind, seat, reply.raw, request, first_page=first))
+        except msgspec.MsgspecError as fault:
+            return frames.failure(UPSTREAM_JUNK, f"{self._only} answered {kind.method} with no such list: {fault}")
 
     async def _list_many(self, kind: Kind, request: Request, scope: Scope) -> Reply:
         seats = await self._seats(request)
         pages: dict[str, list[bytes]] = {seat.upstream.alias: [] for seat in seats}
+        params = _own_params(request)
 
         async def gather(seat: Seat) -> None:
+            reason: object = f"no answer within {LIST_TIMEOUT_S:g} s"
             try:
-                async for page in self._pages(seat, kind, _own_params(request), scope):
-                    found = pages[seat.upstream.alias]
-                    found.append(self._shown(kind, seat, page, request, first_page=not found))
-            except UpstreamFault as fault:
-                _log.warning("%s of %s is left out: %s", kind.method, seat.upstream.alias, fault.message)
+                with anyio.move_on_after(LIST_TIMEOUT_S):
+                    async for page in self._pages(seat, kind, params, scope):
+                        found = pages[seat.upstream.alias]
+                        found.append(self._shown(kind, seat, page, request, first_page=not found))
+                    return
+            except (UpstreamFault, msgspec.MsgspecError) as fault:
+                reason = fault
+            _log.warning("%s of %s is left out: %s", kind.method, seat.upstream.alias, reason)
 
         async with anyio.create_task_group() as tasks:
             for seat in seats:
@@ -271,14 +303,14 @@ class ClientSession:
     async def _seat_of_resource(self, uri: str, request: Request, scope: Scope) -> Seat:
         """The upstream that listed the URI; where none did, the one that can read it."""
         if self._only is not None:
-            return await self._seat(self._only, request)
+            return await self._seat_even_if_down(self._only, request)
         if (alias := self._board.origins.find(uri)) is None:
             for kind in (RESOURCES, TEMPLATES):
                 await self._list_many(kind, request, _Silent(request.id))
             alias = self._board.origins.find(uri)
         if alias is None:
             raise ProtocolFault(INVALID_PARAMS, f"Resource not found: {uri}; no upstream listed it")
-        return await self._seat(alias, request)
+        return await self._seat_even_if_down(alias, request)
 
     async def _complete(self, request: Request, scope: Scope) -> Reply:
         if self._only is not None:

@@ -64,11 +64,12 @@ def parse(data: bytes, *, depth: int) -> Any:
         raise _too_deep(depth) from None
     except ValueError as fault:
         raise ProtocolFault(PARSE_ERROR, f"not JSON: {fault}") from None
-    if _SURROGATE_ESCAPE.search(data):
-        _refuse_lone_surrogates(value)
     # Fewer brackets than levels allowed cannot nest too deep: the walk is for the rare rest.
     if data.count(b"{") + data.count(b"[") > depth and _deeper_than(value, depth):
         raise _too_deep(depth)
+    # After the depth: encoding recurses, and the stack may end a little earlier for it than it did for decoding.
+    if _SURROGATE_ESCAPE.search(data):
+        _refuse_lone_surrogates(value)
     return value
 
 
@@ -78,9 +79,11 @@ def refuse_near_misses(keys: Iterable[str], known: frozenset[str]) -> None:
     Raises:
         ProtocolFault: names the key that was found and the one that was meant.
     """
-    for key in keys:
-        if key not in known and (meant := _fold(key)) in {_fold(name) for name in known}:
-            exact = next(name for name in known if _fold(name) == meant)
+    if not (strange := [key for key in keys if key not in known]):
+        return
+    meant = {_fold(name): name for name in known}
+    for key in strange:
+        if (exact := meant.get(_fold(key))) is not None:
             raise ProtocolFault(INVALID_REQUEST, f"the key {key!r} is not {exact!r}; send it exactly as {exact!r}")
 
 
@@ -102,12 +105,8 @@ def _refuse_lone_surrogates(value: Any) -> None:
 def _deeper_than(value: Any, depth: int) -> bool:
     level = [value]
     for _ in range(depth + 1):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
+        level = [node for node in level if isinstance(node, dict | list)]
         if not level:
             return False
+        level = [child for node in level for child in (node.values() if isinstance(node, dict) else node)]
     return True

@@ -10,6 +10,7 @@ import msgspec
 from fuseboard.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
+    UPSTREAM_JUNK,
     UpstreamFault,
     UpstreamLost,
     UpstreamTimeout,
@@ -90,10 +91,14 @@ def _of_result(method: str, head: _Head) -> Truth:
     if head.isError:
         return Truth.BUSINESS_ERROR
     body: msgspec.Raw | msgspec.UnsetType = getattr(head, _BODY[method])
-    if body is msgspec.UNSET:
-        return Truth.MALFORMED if head.structuredContent is msgspec.UNSET else Truth.OK
-    return Truth.EMPTY if bytes(body) == b"[]" and head.structuredContent is msgspec.UNSET else Truth.OK
+    if head.structuredContent is not msgspec.UNSET:
+        return Truth.OK
+    if body is msgspec.UNSET or memoryview(body)[:1] != b"[":
+        return Truth.MALFORMED
+    return Truth.OK if memoryview(body)[1:-1].tobytes().strip() else Truth.EMPTY
 
 
 def _of_error(error: _Error) -> Truth:
+    if error.code == UPSTREAM_JUNK:
+        return Truth.MALFORMED
     return Truth.BAD_ARGUMENTS if error.code in (INVALID_PARAMS, INVALID_REQUEST) else Truth.ERROR

@@ -22,6 +22,8 @@ START_TIMEOUT_S: Final = 60.0
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
+_DOUBLINGS: Final = 7
+"""From the first pause to the longest; beyond a thousand a float would overflow."""
 
 
 class Connect(Protocol):
@@ -109,7 +111,7 @@ class Upstream:
     def failed(self, fault: UpstreamFault) -> None:
         """It could not be started, or died: the pause before the next try doubles."""
         health = self.health
-        pause_s = min(_FIRST_PAUSE_S * 2**health.failures, _LONGEST_PAUSE_S)
+        pause_s = min(_FIRST_PAUSE_S * 2 ** min(health.failures, _DOUBLINGS), _LONGEST_PAUSE_S)
         health.failures += 1
         health.retry_at = self._clock() + pause_s
         if health.state != "down" or health.error != fault.message:

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.judging import ANA, DEPLOY, EXAMPLE, READ, WRITE, FakeRule
 
 from fuseboard.cedar import ERROR_RULE, RuleSet, compile_rules
 from fuseboard.cedar_check import RuleError
 from fuseboard.cedar_text import Decide
 from fuseboard.events import Caller, Effect, Tool
+from support.judging import ANA, DEPLOY, EXAMPLE, READ, WRITE, FakeRule
 
 
 def _decide(
@@ -44,7 +44,9 @@ def _decide(
         pytest.param(DEPLOY, {}, (), ("ask", "destructive-needs-a-person"), id="a destructive tool"),
         pytest.param(WRITE, {}, (), ("allow", "default"), id="a write before untrusted input"),
         pytest.param(WRITE, {}, ("untrusted",), ("ask", "no-writes-after-untrusted-input"), id="and after"),
-        pytest.param(WRITE, {"path": "/.ssh/x"}, ("untrusted",), ("deny", "no-secret-files"), id="deny goes before ask"),
+        pytest.param(
+            WRITE, {"path": "/.ssh/x"}, ("untrusted",), ("deny", "no-secret-files"), id="deny goes before ask"
+        ),
     ],
 )
 def test_the_rules_of_the_example(
@@ -55,7 +57,9 @@ def test_the_rules_of_the_example(
 
 @pytest.mark.parametrize("default", ["allow", "ask", "deny"])
 def test_the_default_is_for_what_no_rule_matches(default: Decide) -> None:
-    rules = compile_rules([FakeRule("reads", "allow", effect=("read",)), FakeRule("w", "ask", effect=("write",))], default)
+    rules = compile_rules(
+        [FakeRule("reads", "allow", effect=("read",)), FakeRule("w", "ask", effect=("write",))], default
+    )
     assert _decide(rules, READ) == ("allow", "reads")
     assert _decide(rules, WRITE) == ("ask", "w")
     assert _decide(rules, WRITE, approved=True)[0] == "allow"
@@ -66,7 +70,9 @@ def test_the_default_is_for_what_no_rule_matches(default: Decide) -> None:
     ("rule", "hit", "miss"),
     [
         pytest.param(FakeRule(tools=("files__read_*",)), READ, WRITE, id="the qualified name"),
-        pytest.param(FakeRule(tools=("deploy",)), Tool("ci", "deploy", "deploy"), DEPLOY, id="the bare name, if exposed so"),
+        pytest.param(
+            FakeRule(tools=("deploy",)), Tool("ci", "deploy", "deploy"), DEPLOY, id="the bare name, if exposed so"
+        ),
         pytest.param(FakeRule(upstream=("ci",)), DEPLOY, READ, id="the upstream"),
         pytest.param(FakeRule(effect=("write", "destructive")), DEPLOY, READ, id="the effect"),
         pytest.param(FakeRule(tools=("files__[x]*", "*ploy")[1:]), DEPLOY, READ, id="a glob in front"),
@@ -206,19 +212,27 @@ _NAMES = st.sampled_from(["path", "n"])
 _PATTERNS = st.sampled_from(["*", "/data/*", "*/.ssh/*", "/data/x", "*x"])
 _ATOMS = st.one_of(
     st.builds(lambda n: Condition(f"context.args has {n}", lambda w: w.args.get(n) is not None), _NAMES),
-    st.builds(lambda n, p: Condition(f'context.args.{n} like "{p}"', lambda w: _like(p, _read(w, n))), _NAMES, _PATTERNS),
+    st.builds(
+        lambda n, p: Condition(f'context.args.{n} like "{p}"', lambda w: _like(p, _read(w, n))), _NAMES, _PATTERNS
+    ),
     st.builds(lambda n, i: Condition(f"context.args.{n} > {i}", lambda w: _more(w, n, i)), _NAMES, st.integers(-2, 2)),
     st.builds(lambda x: Condition(f'context.labels.contains("{x}")', lambda w: x in w.labels), st.sampled_from("ab")),
     st.builds(lambda e: Condition(f'resource.effect == "{e}"', lambda w: w.tool.effect == e), st.sampled_from(Effect)),
-    st.builds(lambda r: Condition(f'principal in Role::"{r}"', lambda w: r in w.caller.roles), st.sampled_from(["ops", "x"])),
+    st.builds(
+        lambda r: Condition(f'principal in Role::"{r}"', lambda w: r in w.caller.roles), st.sampled_from(["ops", "x"])
+    ),
     st.just(Condition("context.approved", lambda w: w.approved)),
 )
 _CONDITIONS = st.recursive(
     _ATOMS,
     lambda inner: st.one_of(
         st.builds(lambda a: Condition(f"!({a.text})", lambda w: not a.holds(w)), inner),
-        st.builds(lambda a, b: Condition(f"({a.text}) && ({b.text})", lambda w: a.holds(w) and b.holds(w)), inner, inner),
-        st.builds(lambda a, b: Condition(f"({a.text}) || ({b.text})", lambda w: a.holds(w) or b.holds(w)), inner, inner),
+        st.builds(
+            lambda a, b: Condition(f"({a.text}) && ({b.text})", lambda w: a.holds(w) and b.holds(w)), inner, inner
+        ),
+        st.builds(
+            lambda a, b: Condition(f"({a.text}) || ({b.text})", lambda w: a.holds(w) or b.holds(w)), inner, inner
+        ),
     ),
     max_leaves=4,
 )
@@ -287,7 +301,7 @@ def _rule_sets(draw: st.DrawFn) -> list[ModelRule]:
             upstream=draw(_some("files", "c*")),
             effect=draw(_some("read", "write")),
             principals=draw(_some("ana", "bob")),
-            when=condition and condition.text,
+            when=condition.text if condition else None,
         )
         rules.append(ModelRule(rule, condition))
     return rules

@@ -66,5 +66,5 @@ def test_a_policy_without_conditions_keeps_its_effect() -> None:
 
 def test_whether_the_caller_matters() -> None:
     assert not names_principal(_policy('when { resource.name == "principal" }'))
-    assert names_principal(_policy('when { resource.name == principal.name }'))
+    assert names_principal(_policy("when { resource.name == principal.name }"))
     assert names_principal(_policy("", 'principal in Role::"ops", action, resource'))

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from support.judging import EXAMPLE, FakeRule
 
 from fuseboard.cedar_check import Finding, RuleError, check_rule, check_source, parsed, rendered, repeated
+from support.judging import EXAMPLE, FakeRule
 
 
 def _finding(when: str) -> Finding:
@@ -24,7 +24,9 @@ def test_the_rules_of_the_example_have_no_findings(rule: FakeRule) -> None:
     ("when", "column", "message"),
     [
         pytest.param("context.args has path && context.args.path lik", 44, "unexpected token `lik`", id="a wrong word"),
-        pytest.param("context.args.a == 1 && context.args.a 1", 39, "unexpected token `1`", id="the second of its like"),
+        pytest.param(
+            "context.args.a == 1 && context.args.a 1", 39, "unexpected token `1`", id="the second of its like"
+        ),
         pytest.param("context.args.x == ", 19, "unexpected token `}`", id="an early end"),
         pytest.param("(context.args.a", 16, "unexpected token `}`", id="an open parenthesis"),
         pytest.param("context.args.x = 3", 16, "'=' is not a valid operator", id="assignment"),
@@ -51,7 +53,7 @@ def test_a_broken_condition_is_found_at_its_column(when: str, column: int | None
         "true }; permit (principal, action, resource) when { true",
         "true } unless { false",
         "true } when { true",
-        "true }; @id(\"x\") forbid (principal, action, resource) when { false",
+        'true }; @id("x") forbid (principal, action, resource) when { false',
     ],
 )
 def test_braces_smuggle_nothing_in(when: str) -> None:
@@ -100,11 +102,25 @@ def test_an_annotated_forbid_asks_and_is_shown_as_it_is_meant(default: str, coun
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        pytest.param("permit (principal, action, resource);\npermit (principal, akshun, resource);", (2, 20), "akshun", id="syntax"),
+        pytest.param(
+            "permit (principal, action, resource);\npermit (principal, akshun, resource);",
+            (2, 20),
+            "akshun",
+            id="syntax",
+        ),
         pytest.param("permit (principal == ?principal, action, resource);", (None, None), "templates", id="a template"),
-        pytest.param('@decide("ask") permit (principal, action, resource);', (None, None), "cannot stand", id="a permit that asks nobody"),
-        pytest.param('@decide("alow") permit (principal, action, resource);', (None, None), "cannot stand", id="no such decide"),
-        pytest.param("forbid (principal, action, resource) when { resource.x };", (None, None), "has no `x`", id="types"),
+        pytest.param(
+            '@decide("ask") permit (principal, action, resource);',
+            (None, None),
+            "cannot stand",
+            id="a permit that asks nobody",
+        ),
+        pytest.param(
+            '@decide("alow") permit (principal, action, resource);', (None, None), "cannot stand", id="no such decide"
+        ),
+        pytest.param(
+            "forbid (principal, action, resource) when { resource.x };", (None, None), "has no `x`", id="types"
+        ),
     ],
 )
 def test_a_broken_cedar_file_is_found(text: str, place: tuple[int | None, int | None], message: str) -> None:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from support.judging import ANA, EXAMPLE, READ, WRITE, FakeRule
 
 from fuseboard.cedar import compile_rules
 from fuseboard.cedar_slice import ERROR_RULE, Ruling, Settled, Slice
 from fuseboard.cedar_text import Decide
 from fuseboard.events import Tool
+from support.judging import ANA, EXAMPLE, READ, WRITE, FakeRule
 
 
 def _slice(*rules: FakeRule, default: Decide = "allow", tool: Tool = READ) -> Slice | Settled:
@@ -66,7 +66,9 @@ def test_a_rule_that_reads_an_absent_argument_denies_whatever_it_decides(decide:
 
 
 def test_a_denial_that_stands_is_told_rather_than_an_error() -> None:
-    ruling = _slice(FakeRule("odd", when="context.args.n > 3"), FakeRule("firm", when='context.args has m')).decide({"m": 1})
+    ruling = _slice(FakeRule("odd", when="context.args.n > 3"), FakeRule("firm", when="context.args has m")).decide(
+        {"m": 1}
+    )
     assert ruling.rule == "firm"
 
 

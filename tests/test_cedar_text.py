@@ -6,9 +6,9 @@ import cedarpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.judging import EXAMPLE, FakeRule
 
 from fuseboard.cedar_text import comment, default_policy, quoted, rule_policies, when_clause
+from support.judging import EXAMPLE, FakeRule
 
 
 def _text(rule: FakeRule, default: str = "allow") -> str:
@@ -44,9 +44,13 @@ def test_an_approved_ask_is_permitted_where_the_default_would_not() -> None:
 @pytest.mark.parametrize(
     ("rule", "line"),
     [
-        pytest.param(FakeRule(tools=("a__b",)), 'resource.qualified == "a__b" || resource.exposed == "a__b"', id="exact"),
+        pytest.param(
+            FakeRule(tools=("a__b",)), 'resource.qualified == "a__b" || resource.exposed == "a__b"', id="exact"
+        ),
         pytest.param(FakeRule(resources=("file:///*",)), 'resource.name like "file:///*"', id="resources by URI"),
-        pytest.param(FakeRule(upstream=("a", "b*")), 'resource.upstream == "a" || resource.upstream like "b*"', id="upstreams"),
+        pytest.param(
+            FakeRule(upstream=("a", "b*")), 'resource.upstream == "a" || resource.upstream like "b*"', id="upstreams"
+        ),
         pytest.param(FakeRule(principals=("ana",)), 'principal.name == "ana"', id="a principal"),
         pytest.param(FakeRule(principals=("role:ops",)), 'principal in Role::"ops"', id="a role"),
     ],

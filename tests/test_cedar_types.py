@@ -44,8 +44,12 @@ def test_an_argument_has_the_type_of_its_use(condition: str, types: dict[tuple[s
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
-        pytest.param('context.labelz.contains("x")', "`context` has no `labelz`; did you mean `context.labels`?", id="typo"),
-        pytest.param('resource.efect == "read"', "`resource` has no `efect`; did you mean `resource.effect`?", id="attribute"),
+        pytest.param(
+            'context.labelz.contains("x")', "`context` has no `labelz`; did you mean `context.labels`?", id="typo"
+        ),
+        pytest.param(
+            'resource.efect == "read"', "`resource` has no `efect`; did you mean `resource.effect`?", id="attribute"
+        ),
         pytest.param("resource has owner", "`resource` has no `owner`; it has effect,", id="nothing like it"),
         pytest.param("resource.effect == 3", "the types Long and String are not compatible", id="a clash of types"),
         pytest.param('principal in Rle::"x"', "unrecognized entity type `Rle`", id="an unknown entity"),

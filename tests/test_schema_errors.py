@@ -62,7 +62,12 @@ BOOK = {
         ({"pair": [1, 2]}, "/pair/1", "2", "no value here"),
         ({"labels": {"long": 1}}, "/labels", 'a property named "long"', "property names that fit: "),
         ({"shape": {"kind": "line", "to": "x"}}, "/shape/to", '"x" (string)', "integer"),
-        ({"shape": {"kind": "line"}}, "/shape", '"to" is missing (it has only "kind")', 'the required property "to": integer'),
+        (
+            {"shape": {"kind": "line"}},
+            "/shape",
+            '"to" is missing (it has only "kind")',
+            'the required property "to": integer',
+        ),
         ({"strict": {"a": 1}}, "/strict", 'unknown property "a"', "no further properties"),
         ({"both": 5}, "/both", "5", "exactly one of the alternatives, and it fits several"),
     ],
@@ -78,7 +83,7 @@ def test_a_mismatch_names_the_place_the_found_and_the_expected(
 
 
 def test_a_misspelt_property_is_told_from_both_sides() -> None:
-    known = "did you mean \"path\"? only \"path\", \"mode\", "
+    known = 'did you mean "path"? only "path", "mode", '
     unknown, missing = compile_schema(BOOK).mismatches({"paht": "x"})
     assert (unknown.found, unknown.expected[: len(known)]) == ('unknown property "paht"', known)
     assert (missing.found, missing.keyword) == ('"path" is missing (it has only "paht")', "required")
@@ -90,7 +95,10 @@ def test_the_root_comes_first() -> None:
 
 
 def test_a_reference_is_followed_to_its_words() -> None:
-    schema = {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"required": ["b"], "properties": {"b": {"type": "null"}}}}}
+    schema = {
+        "properties": {"a": {"$ref": "#/$defs/A"}},
+        "$defs": {"A": {"required": ["b"], "properties": {"b": {"type": "null"}}}},
+    }
     (mismatch,) = compile_schema(schema).mismatches({"a": {}})
     assert mismatch == Mismatch("/a", '"b" is missing (it has nothing)', 'the required property "b": null', "required")
 

@@ -142,7 +142,9 @@ EVIL = r"^(a+)+(?=b)\1c$"
         pytest.param({"items": True}, [0] * 1_000_000, "size", id="too many parts"),
         pytest.param({"items": {"pattern": EVIL}}, ["a"] * 20_000, "size", id="too many matches of an evil pattern"),
         pytest.param({"pattern": EVIL}, "a" * 60 + "b", "pattern", id="one evil match gives up"),
-        pytest.param({"pattern": "^(a+)+$"}, "a" * 100_000 + "b", "pattern", id="a pattern without look-around is linear"),
+        pytest.param(
+            {"pattern": "^(a+)+$"}, "a" * 100_000 + "b", "pattern", id="a pattern without look-around is linear"
+        ),
     ],
 )
 def test_the_work_is_bounded_before_it_is_done(schema: dict[str, Any], value: Any, keyword: str) -> None:

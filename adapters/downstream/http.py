@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import signal
 import socket
 import threading
@@ -80,6 +81,7 @@ async def serve_http(
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level=logging.WARNING,
         access_log=False,
         proxy_headers=False,
         server_header=False,

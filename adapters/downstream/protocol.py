@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fuseboard.adapters.downstream.asgi import ABORT
 from fuseboard.adapters.downstream.limits import Limits
+
+_DISCARD_BYTES: Final = 8 * 1024 * 1024
+"""How much of a refused body is read and thrown away, so that its sender gets to see the refusal."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -23,7 +26,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._in_head = False
         self._incomplete = False
-        self._head_bytes = 0
+        self._message_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -35,20 +38,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
+        if self._incomplete:
+            self._message_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > self._limits.head_bytes:
-            self._give_up(b"431 Request Header Fields Too Large")
-        elif not self._incomplete:
+        if not self._incomplete:
             self._disarm()
+        elif self._in_head and self._message_bytes > self._limits.head_bytes:
+            self._give_up(b"431 Request Header Fields Too Large")
+        elif self._message_bytes > self._limits.head_bytes + self._limits.body_bytes + _DISCARD_BYTES:
+            self._give_up(b"413 Content Too Large")
         elif self._deadline is None:
             self._arm()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = self._incomplete = True
-        self._head_bytes = 0
+        self._message_bytes = 0
         self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:

@@ -64,21 +64,20 @@ class Sse:
         outlet = Outlet(http.send, self._limits, abort=http.abort)
         outlet.put(b"event: endpoint\ndata: %b?%b%b\n\n" % (MESSAGES.encode(), _ID, id.encode()))
         face = _Face(self._gateway, Origin(http.caller.principal, "sse", http.caller.roles, session=id))
-        async with anyio.create_task_group() as tasks:
 
-            def send(frame: bytes) -> None:
-                outlet.put(event(frame))
+        def send(frame: bytes) -> None:
+            outlet.put(event(frame))
 
-            peer = Peer(send, face, tasks, name="the client", depth=self._limits.depth)
-            session = face.connect(peer)
-            self._open[id] = (http.caller, peer, outlet)
-            try:
-                await outlet.run_until(http.left)
-            finally:
-                del self._open[id]
-                peer.lost("the client closed the connection")
-                with anyio.CancelScope(shield=True):
-                    await _close(session)
+        peer = Peer(send, face, name="the client", depth=self._limits.depth)
+        session = face.connect(peer)
+        self._open[id] = (http.caller, peer, outlet)
+        try:
+            await outlet.run_until(http.left)
+        finally:
+            del self._open[id]
+            peer.lost("the client closed the connection")
+            with anyio.CancelScope(shield=True):
+                await _close(session)
 
     async def post(self, http: Incoming) -> None:
         """Take one message for a session."""

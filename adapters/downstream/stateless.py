@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from fuseboard import frames
 from fuseboard.adapters.downstream import ladder
@@ -88,7 +88,7 @@ class Stateless:
         if rejection is not None:
             return await _reject(http, rejection, request.id)
         if params := http.head.starting(PARAM_PREFIX):
-            request = dataclasses.replace(request, headers=params)
+            request = msgspec.structs.replace(request, headers=params)
         origin = Origin(http.caller.principal, "http", http.caller.roles)
         call = StatelessCall(http, request.id, self._limits)
         if request.method == _LISTEN:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Final, TextIO
 
 import anyio
-import anyio.abc
 
 from fuseboard import frames
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
@@ -71,7 +70,7 @@ class _BothEras:
         return self._handshake
 
 
-async def serve_stdio(gateway: Gateway, tasks: anyio.abc.TaskGroup, *, limit_bytes: int, depth: int) -> None:
+async def serve_stdio(gateway: Gateway, *, limit_bytes: int, depth: int) -> None:
     """Serve the client on stdin and stdout until it closes our stdin."""
     stdin, stdout = _take_standard_streams()
     ended = anyio.Event()
@@ -86,7 +85,7 @@ async def serve_stdio(gateway: Gateway, tasks: anyio.abc.TaskGroup, *, limit_byt
             _log.error("the client does not read its input; giving up")
             writer.abort()
 
-    peer = Peer(send, sessions, tasks, name="the client", depth=depth)
+    peer = Peer(send, sessions, name="the client", depth=depth)
     sessions.attach(peer)
 
     def overlong() -> None:

@@ -76,7 +76,7 @@ class Streamable:
         if session is None:
             return None
         outlet = Outlet(http.send, self._limits, abort=http.abort)
-        if (last := http.head.text(LAST_EVENT)) is not None:
+        if last := http.head.text(LAST_EVENT):
             if not session.resume(last, outlet):
                 return await refuse(http.send, _FORGOTTEN)
         elif session.standing.attached:
@@ -153,7 +153,10 @@ class Streamable:
     def _find(self, http: Incoming, id: str) -> HttpSession | None:
         """The session, for whoever opened it. To anybody else it does not exist."""
         session = self._sessions.get(id)
-        return session if session is not None and session.caller == http.caller else None
+        if session is None or session.caller != http.caller:
+            return None
+        session.touched_s = _now_s()
+        return session
 
     async def _named(self, http: Incoming) -> HttpSession | None:
         """The session that a request without a body is about; ``None`` when it was refused."""

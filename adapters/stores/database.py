@@ -59,9 +59,10 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
     Raises:
         ConfigError: another program's file, or a newer Fuseboard's.
     """
+    # In this order: another process may be making the tables just now, and they come together with their marks.
+    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-    empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
     if application != APPLICATION_ID and not empty:
         raise ConfigError(f"{path} is a database of another program, not a Fuseboard ledger")
     if version > SCHEMA_VERSION:

@@ -146,17 +146,18 @@ class Writer:
     def _wait(self) -> None:
         """Sleep until there is work, then linger for more, unless someone waits for the disk.
 
-        The bell may ring for what was taken already, so each wait looks at what it waits for again.
+        The bell may ring for what was taken already, so each wait looks again at what it waits for. It is always rung
+        after ``_urgent`` was set, and ``_urgent`` is taken back by the next cycle alone: no ring is missed.
         """
         if not self.fault:
             self._asleep = True
             # A job put before the flag was seen rings no bell, so look once more before sleeping.
-            while not self._jobs and not self.closed and self._prune_before is None:
+            while not self._jobs and not self._urgent and self._prune_before is None:
                 self._bell.get()
             self._asleep = False
         patience_s = _RETRY_S if self.fault else self._linger_s
         with suppress(Empty):
-            while not self._urgent and not self.closed:
+            while not self._urgent:
                 self._bell.get(timeout=patience_s)
 
     def _write(self, jobs: Sequence[Job]) -> None:
@@ -187,9 +188,8 @@ class Writer:
             raise
 
     def _statement(self, sql: Callable[[int, int], str], rows: list[Row]) -> int:
-        """Write the rows, those of one width together and as many as fit in one statement; returns how many changed."""
+        """Write the rows in their order, as many of one width in one statement as fit; returns how many changed."""
         changed = 0
-        rows.sort(key=len)
         for width, group in groupby(rows, key=len):
             left = list(group)
             while left:

@@ -43,7 +43,6 @@ class SseLink:
         wire: Wire,
         pool: HttpPool,
         inbound: Handler,
-        tasks: anyio.abc.TaskGroup,
     ) -> None:
         self._name = name
         self._headers = dict(headers)
@@ -56,7 +55,7 @@ class SseLink:
         self._unsent_bytes = 0
         self._wake = anyio.Event()
         self._running = anyio.CancelScope()
-        self._peer = Peer(self._enqueue, inbound, tasks, name=name)
+        self._peer = Peer(self._enqueue, inbound, name=name)
 
     @classmethod
     async def connect(
@@ -78,7 +77,7 @@ class SseLink:
         Raises:
             UpstreamUnreachable: there is no such stream, or it names no URL of the same origin in time.
         """
-        link = cls(name, headers, Wire(name, url, headers, pool, limit_bytes=limit_bytes), pool, inbound, tasks)
+        link = cls(name, headers, Wire(name, url, headers, pool, limit_bytes=limit_bytes), pool, inbound)
         met = False
         try:
             with anyio.fail_after(timeout_s):

@@ -6,6 +6,7 @@ The child gets only the environment that it needs: what the SDK hands on by defa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-import anyio.abc
 
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
 from fuseboard.errors import UpstreamUnreachable
@@ -96,7 +96,6 @@ class StdioLink:
         env: Mapping[str, str],
         cwd: Path | None,
         inbound: Handler,
-        tasks: anyio.abc.TaskGroup,
         limit_bytes: int,
     ) -> StdioLink:
         """Start the child.
@@ -126,7 +125,7 @@ class StdioLink:
                 _log.error("%s does not read its input; it is given up", name)
                 link.die()
 
-        peer = Peer(send, inbound, tasks, name=name)
+        peer = Peer(send, inbound, name=name)
         lines.append(peer.receive)
         link = cls(name, transport, child, peer)
         child.on_gone = link._gone
@@ -174,10 +173,8 @@ class StdioLink:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._transport.get_pid(), number)
-        except (ProcessLookupError, PermissionError):
-            pass
 
     def _gone(self) -> None:
         if not self._closing:

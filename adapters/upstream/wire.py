@@ -100,7 +100,7 @@ class Wire:
         if status in (401, 403):
             return UpstreamUnreachable(self.name, f"{said}: it refuses the credentials that are configured for it")
         if 400 <= status < 500:
-            return UpstreamUnreachable(self.name, said)
+            return UpstreamUnreachable(self.name, said, answered=True)
         if status < 300:
             kind = content_type(response) or "nothing"
             return UpstreamLost(self.name, f"{said} with {kind[:80]} where a JSON-RPC response was due")

@@ -9,9 +9,11 @@ import typer
 
 from fuseboard import __version__
 from fuseboard.cli.check import check
+from fuseboard.cli.demo import demo
 from fuseboard.cli.errors import INTERRUPTED, USAGE
 from fuseboard.cli.schema import schema
 from fuseboard.cli.serve import serve, wrap
+from fuseboard.cli.status import status
 from fuseboard.cli.trace import trace
 from fuseboard.errors import ConfigError
 
@@ -23,10 +25,12 @@ _verbs = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_verbs.command()(demo)
 _verbs.command()(wrap)
 _verbs.command()(serve)
 _verbs.command()(check)
 _verbs.command()(schema)
+_verbs.command()(status)
 _verbs.add_typer(trace, name="trace")
 
 

@@ -29,7 +29,8 @@ def wrap(
     ] = None,
     http: Http = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Rules, limits and tool facts from a file; its other servers are left out.")
+        Path | None,
+        typer.Option("--config", help="Rules, limits and tool facts from a file."),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What rules and traces call the server.")] = None,
     header: Annotated[
@@ -56,7 +57,7 @@ def wrap(
         headers=_pairs(header, "--header"),
     )
     if config is not None:
-        chosen = _with_rules_of(configuration.load(config), chosen)
+        chosen = configuration.load(config, servers=chosen.servers)
     _run(chosen, http, state, verbose=verbose)
 
 
@@ -75,15 +76,6 @@ def serve(
     if stdio and http:
         raise usage("--stdio and --http exclude each other")
     _run(configuration.load(configuration.find(config)), http, state, verbose=verbose)
-
-
-def _with_rules_of(written: Config, wrapped: Config) -> Config:
-    """The written configuration around the wrapped server; what the file knows of a server of that name counts."""
-    ((alias, server),) = wrapped.servers.items()
-    if (known := written.servers.get(alias)) is not None:
-        facts = ("expose", "trust", "tools", "share", "timeout_s")
-        server = server.model_copy(update={fact: getattr(known, fact) for fact in facts})
-    return written.model_copy(update={"servers": {alias: server}})
 
 
 def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool) -> None:

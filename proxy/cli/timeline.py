@@ -153,21 +153,14 @@ class _Scale:
 
 
 def _header(run: Run) -> Iterator[Text]:
-    line = Text("run ").append(clean(run.run), style="bold cyan")
-    for part in (
-        clean(run.client or "unknown client"),
-        f"{run.transport} {run.era}",
-        f"principal {clean(run.principal)}",
-    ):
-        line.append(f"  {part}")
-    line.append(
-        f"  config {clean(run.config)[:8]}  {day(run.began_at)} +{span(run.last_at - run.began_at)}", style="dim"
-    )
-    yield line
-    counts = Text(f"{counted(run.calls, 'call')}", style="bold")
+    who = Text("run ").append(clean(run.run), style="bold cyan").append(f"  {clean(run.client or 'unknown client')}")
+    who.append(f"  {run.transport} {run.era}  principal {clean(run.principal)}")
+    yield who.append(f"  (known by its {clean(run.run_source)})", style="dim")
+    counts = Text(f"{day(run.began_at)} +{span(run.last_at - run.began_at)}  ", style="dim")
+    counts.append(counted(run.calls, "call"), style="bold")
     counts.append(f"  {run.denied} denied", style="bold red" if run.denied else "dim")
     counts.append(f"  {run.failed} failed", style="yellow" if run.failed else "dim")
-    yield counts.append(f"  output {size(run.result_bytes)}  run known by: {clean(run.run_source)}", style="dim")
+    yield counts.append(f"  output {size(run.result_bytes)}  config {clean(run.config)[:8]}", style="dim")
 
 
 def _footer(run: Run, calls: Sequence[Call]) -> Iterator[Text]:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fuseboard.config.document import Document
 from fuseboard.config.findings import ConfigInvalid, Finding
@@ -18,11 +19,15 @@ from fuseboard.errors import ConfigError
 _MOST_BYTES = 4_000_000
 _NAMES = ("fuseboard.yaml", "fuseboard.yml", "fuseboard.json")
 
+_FACTS = ("expose", "trust", "tools", "share", "timeout_s")
+_FACT_KEYS = ("expose", "trust", "tools", "share", "timeout")
+
 
 def load(path: Path, *, env: Mapping[str, str] = os.environ, servers: Mapping[str, Server] | None = None) -> Config:
     """Read a YAML file, or a client's JSON file with ``mcpServers`` in it.
 
-    ``servers`` stand in for those of the file, which then need not have any (``fuseboard wrap --config``).
+    ``servers`` stand in for those of the file, which then need not have any (``fuseboard wrap --config``); what the
+    file knows of a server of the same name still counts.
 
     Raises:
         ConfigInvalid: with every problem in the file, each with its line and column.
@@ -37,14 +42,33 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, servers: Mapping[st
         raise ConfigInvalid(findings)
     folder = path.absolute().parent
     if servers is not None and isinstance(document.tree, dict):
-        document.tree["servers"] = dict(servers)
+        document.tree["servers"] = _facts_alone(document.tree, servers)
     sources, unread = _cedar(document, folder)
     config, problems = judge(document, References(env, folder))
     findings = [*findings, *unread, *problems]
     if findings or config is None:
         raise ConfigInvalid(findings)
+    if servers is not None:
+        config = config.model_copy(update={"servers": _with_facts(servers, config.servers)})
     config._cedar_sources = sources
     return config
+
+
+def _facts_alone(tree: dict[str, Any], servers: Mapping[str, Server]) -> dict[str, dict[str, Any]]:
+    """What the file knows of each server, without how to reach it: that is the caller's affair, and may not resolve."""
+    written = tree.get("servers")
+    known = written if isinstance(written, dict) else {}
+    return {
+        alias: {"command": "-"} | {key: known[alias][key] for key in _FACT_KEYS if key in (known.get(alias) or {})}
+        for alias in servers
+    }
+
+
+def _with_facts(servers: Mapping[str, Server], known: Mapping[str, Server]) -> dict[str, Server]:
+    return {
+        alias: server.model_copy(update={name: getattr(known[alias], name) for name in _FACTS})
+        for alias, server in servers.items()
+    }
 
 
 def find(explicit: Path | None, env: Mapping[str, str] = os.environ, cwd: Path | None = None) -> Path:

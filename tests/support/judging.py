@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuseboard.cedar_text import Decide
-from fuseboard.events import CallProposed, Caller, Effect, Tool
+from fuseboard.events import Caller, CallProposed, Effect, Tool
 
 ANA = Caller("ana", ("editor",))
 
@@ -39,9 +39,7 @@ EXAMPLE = (
         say="Secret files are out of bounds. Ask the user for the value that you need.",
     ),
     FakeRule("destructive-needs-a-person", "ask", effect=("destructive",)),
-    FakeRule(
-        "no-writes-after-untrusted-input", "ask", effect=("write",), when='context.labels.contains("untrusted")'
-    ),
+    FakeRule("no-writes-after-untrusted-input", "ask", effect=("write",), when='context.labels.contains("untrusted")'),
 )
 
 
@@ -53,5 +51,11 @@ def call(
     method: str = "tools/call",
 ) -> CallProposed:
     return CallProposed(
-        at=0.0, id="c1", run="r1", method=method, caller=caller, tool=tool, arguments={} if arguments is None else arguments
+        at=0.0,
+        id="c1",
+        run="r1",
+        method=method,
+        caller=caller,
+        tool=tool,
+        arguments={} if arguments is None else arguments,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,12 @@ def story() -> Iterator[Entry]:
     )
 
 
-async def record(path: Path, *entries: Entry) -> None:
+def record(path: Path, *entries: Entry) -> None:
     """Write the entries to a ledger at ``path``, each in its own commit, and close it."""
+    asyncio.run(_record(path, entries))
+
+
+async def _record(path: Path, entries: Sequence[Entry]) -> None:
     store = SqliteStore.open(path)
     for entry in entries:
         assert await store.commit((), EMPTY, entry, at=entry.at)

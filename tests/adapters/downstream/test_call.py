@@ -162,3 +162,29 @@ async def test_an_error_keeps_its_status_even_where_the_upstreams_answer_was_a_s
     async with serving(gateway) as served:
         answer = await served.ask("POST", "/mcp", headers, body)
     assert answer.status == 404
+
+
+async def test_a_handler_with_scopes_of_its_own_is_cancelled_like_any_other() -> None:
+    gateway = FakeGateway()
+    started, stopped = anyio.Event(), anyio.Event()
+
+    async def nested(request: Request, scope: Scope) -> Reply:
+        with anyio.move_on_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.sleep_forever)
+                started.set()
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    stopped.set()
+        return result({})
+
+    gateway.acts["tools/call"] = nested
+    async with serving(gateway) as served:
+        client = await served.open()
+        async with client.asking(frame(7, "tools/call", CALL)) as wire:
+            await started.wait()
+            await client.ask(frame(None, "notifications/cancelled", {"requestId": 7}))
+            await stopped.wait()
+            await wire.answer()
+            assert await wire.events() == []

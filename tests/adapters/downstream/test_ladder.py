@@ -26,7 +26,7 @@ from fuseboard.ports import Request
 NAMES = st.sampled_from(["echo", "e", "", "é", "日本", "=?base64?ZQ==?=", "=?base64??=", " x ", "\U0001f600"])
 VERSIONS = st.sampled_from(["2026-07-28", "2025-11-25", "2031-01-01", ""])
 METHODS = st.sampled_from(["tools/call", "prompts/get", "resources/read", "tools/list", "vendor/x"])
-SMALL = st.none() | st.booleans() | st.integers(-3, 3) | st.just([]) | st.just({})
+SMALL: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(-3, 3) | st.just([]) | st.just({})
 
 
 def wrapped(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What arrives in pieces, too late, too large or not at all."""
+"""What arrives in pieces, too late, too large or not at all. Lateness is what is tested, so a few of these wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Reply, Request, Scope
-from support.edge import HELLO, Wire, frame, serving
+from support.edge import HELLO, Wire, frame, modern, serving
 from support.gateway import FakeGateway, result
 
 PATIENCE_S = 0.15
@@ -191,30 +191,52 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         assert [(await wire.answer()).status for _ in range(3)] == [200, 200, 404]
 
 
-async def test_a_reader_that_never_reads_is_cut_off_and_its_call_cancelled_or_kept() -> None:
-    """The bound holds for the whole: what the kernel and the transport buffer, and what is queued here."""
+@pytest.mark.parametrize("era", ["session", "stateless"])
+async def test_a_reader_that_never_reads_is_cut_off(era: str) -> None:
     gateway = FakeGateway()
-    blob = b'"%b"' % (b"x" * 100_000)
-    pushed = 0
+    blob = b'{"blob":"%b"}' % (b"x" * 100_000)
+    ended = anyio.Event()
 
     async def flood(request: Request, scope: Scope) -> Reply:
-        nonlocal pushed
-        while pushed <= 2000:
-            scope.notify("n", b'{"blob":%b}' % blob)
-            pushed += 1
-            await anyio.lowlevel.checkpoint()
+        try:
+            for _ in range(2000):
+                scope.notify("n", blob)
+                await anyio.lowlevel.checkpoint()
+        finally:
+            ended.set()
         return result({})
 
-    gateway.acts["flood"] = flood
+    gateway.acts["tools/call"] = flood
     limits = Limits(linger_s=0.01, queue_bytes=1_000_000, replay_bytes=300_000)
-    async with serving(gateway, limits=limits) as served:
+    async with serving(gateway, limits=limits) as served, served.wire() as wire:
         client = await served.open()
-        async with client.asking(frame(1, "flood")) as wire:
-            assert (await wire.answer()).streams
-            wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
-            while pushed <= 2000:
-                await anyio.lowlevel.checkpoint()
+        headers, body = modern(1, "tools/call", {"name": "echo"})
+        if era == "session":
+            headers, body = client.headers, frame(1, "tools/call", {"name": "echo"})
+        await wire.send("POST", "/mcp", headers, body)
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await ended.wait()
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        await wire.answer()
+        with pytest.raises((EOFError, ConnectionError)):
+            await wire.events()
         assert (await client.ask(frame(2, "ping"))).status == 200
+
+
+async def test_trailers_do_not_fill_the_memory() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(head(served.port, "Transfer-Encoding: chunked") + b"1\r\n{\r\n0\r\n")
+        hung_up = anyio.Event()
+
+        async def flood() -> None:
+            while not hung_up.is_set():
+                wire.write(b"X-Trailer: " + b"y" * 10_000 + b"\r\n")
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(flood)
+            assert (await wire.answer()).status in (408, 413)
+            hung_up.set()
 
 
 async def test_connections_that_are_gone_leave_nothing_behind() -> None:

@@ -115,7 +115,7 @@ async def test_streams_do_not_mix_when_resumed() -> None:
             assert events[-1].json["id"] == id
 
 
-@pytest.mark.parametrize("last", ["", "x", "1", "9-1", "1-x", "-1-1", "1" * 50 + "-1", "१-१"])
+@pytest.mark.parametrize("last", ["x", "1", "9-1", "1-x", "-1-1", "1" * 50 + "-1", "१-१"])
 async def test_nothing_is_resumed_that_nothing_is_known_of(last: str) -> None:
     async with serving(FakeGateway()) as served:
         client = await served.open()
@@ -203,6 +203,7 @@ async def test_cancelling_by_notification_stops_the_handler_and_sends_no_answer(
             await anyio.sleep_forever()
         finally:
             stopped.set()
+        return result({})
 
     gateway.acts["tools/call"] = slow
     async with serving(gateway) as served:

@@ -83,6 +83,7 @@ async def test_closing_the_stream_ends_the_session_and_what_runs_in_it() -> None
             await anyio.sleep_forever()
         finally:
             stopped.set()
+        return result({})
 
     gateway.acts["tools/call"] = slow
     async with serving(gateway) as served:

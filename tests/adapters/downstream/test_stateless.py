@@ -3,6 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Reply, Request, Scope
 from support.edge import META, MODERN, frame, modern, serving
 from support.gateway import FakeGateway, result
@@ -155,6 +156,7 @@ async def test_leaving_cancels_the_call_at_once(streaming: bool) -> None:
             await anyio.sleep_forever()
         finally:
             stopped.set()
+        return result({})
 
     gateway.acts["tools/call"] = slow
     headers, body = modern(7, "tools/call", CALL)
@@ -174,7 +176,8 @@ async def test_leaving_after_the_answer_cancels_nothing() -> None:
 
     async def act(request: Request, scope: Scope) -> Reply:
         try:
-            await anyio.sleep(0.03)  # longer than a call lingers before it is watched
+            for _ in range(5):  # long enough for the call to be watched
+                await anyio.lowlevel.checkpoint()
         except BaseException as fault:
             cancelled.append(type(fault).__name__)
             raise
@@ -182,7 +185,7 @@ async def test_leaving_after_the_answer_cancels_nothing() -> None:
 
     gateway.acts["tools/call"] = act
     headers, body = modern(7, "tools/call", CALL)
-    async with serving(gateway) as served:
+    async with serving(gateway, limits=Limits(linger_s=0)) as served:
         for _ in range(5):
             assert (await served.ask("POST", "/mcp", headers, body)).status == 200
         async with served.wire() as wire:  # and a kept connection serves on

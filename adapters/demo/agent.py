@@ -1,0 +1,94 @@
+"""The scripted agent: a real MCP client that takes the steps of a story, and mends a call from what a refusal says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TextIO
+
+import anyio
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp_types import Implementation, TextContent
+
+from fuseboard import __version__
+from fuseboard.adapters.demo.story import Answer, Call, Step
+from fuseboard.errors import FuseboardError
+from fuseboard.refusals import DECISION
+
+_BROKEN: Final = (MCPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+
+
+class StoryCutShort(FuseboardError):
+    """The proxy could not be started, went away, or did not answer in time."""
+
+
+class Watch(Protocol):
+    """Whoever follows the story as it happens."""
+
+    def begins(self, step: Step) -> None: ...
+    def ended(self, step: Step, answer: Answer) -> None: ...
+
+
+async def play(
+    steps: Sequence[Step], command: Sequence[str], *, log: TextIO, watch: Watch, limit_s: float
+) -> list[Answer]:
+    """Start the proxy by ``command`` and take the steps through it. Its stderr goes to ``log``, a real file.
+
+    Raises:
+        StoryCutShort: no answer to each step within ``limit_s`` seconds in all.
+    """
+    try:
+        with anyio.fail_after(limit_s):
+            return await _played(steps, command, log, watch)
+    except TimeoutError as fault:
+        raise StoryCutShort(f"the proxy did not get through the story in {limit_s:g} s") from fault
+    except _BROKEN as fault:
+        raise StoryCutShort(f"the proxy is gone: {fault}") from fault
+    except BaseExceptionGroup as group:
+        expected, rest = group.split(_BROKEN)
+        if expected is None or rest is not None:
+            raise
+        raise StoryCutShort(f"the proxy is gone: {_first(expected)}") from group
+
+
+async def _played(steps: Sequence[Step], command: Sequence[str], log: TextIO, watch: Watch) -> list[Answer]:
+    parameters = StdioServerParameters(command=command[0], args=list(command[1:]))
+    who = Implementation(name="demo-agent", version=__version__)
+    async with Client(stdio_client(parameters, errlog=log), client_info=who) as client:
+        answers: list[Answer] = []
+        for step in steps:
+            watch.begins(step)
+            answers.append(await take(client, step, answers[-1] if answers else Answer()))
+            watch.ended(step, answers[-1])
+        return answers
+
+
+async def take(client: Client, step: Step, before: Answer) -> Answer:
+    """Take one step. ``before`` is the answer to the step before it, which a mending call reads."""
+    if not isinstance(step, Call):
+        return Answer(tools=tuple(tool.name for tool in (await client.list_tools()).tools))
+    arguments = mended(before, step.arguments) if step.mends else step.arguments
+    try:
+        result = await client.call_tool(step.tool, dict(arguments))
+    except MCPError as error:
+        data = error.data if isinstance(error.data, dict) else {}
+        return Answer(error.message, arguments=arguments, decision=data.get(DECISION), failed=True)
+    text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+    decision = (result.meta or {}).get(DECISION)
+    return Answer(text, arguments=arguments, decision=decision, failed=bool(result.is_error))
+
+
+def mended(before: Answer, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the call before, with those of ``known`` that its refusal names."""
+    return {**before.arguments, **{name: value for name, value in known.items() if _named(name, before.text)}}
+
+
+def _named(name: str, refusal: str) -> bool:
+    """By its path, or as missing."""
+    return f"/{name}:" in refusal or f"{json.dumps(name)} is missing" in refusal
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

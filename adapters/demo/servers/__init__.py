@@ -1,0 +1,1 @@
+"""The demo's tool servers, each run as a process: ``python -m fuseboard.adapters.demo.servers.files``."""

@@ -1,0 +1,92 @@
+"""The words of a story: what the scripted agent does, how each step has to end, and what it got for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Verdict: TypeAlias = Literal["allow", "rewrite", "deny", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ends, as the ledger has it. ``rule`` is ``None`` where the story does not mind which rule spoke."""
+
+    verdict: Verdict
+    rule: str | None = None
+    truth: str = "ok"
+
+    @property
+    def refused(self) -> bool:
+        return self.verdict in ("deny", "hold")
+
+
+ALLOWED = Ending("allow")
+
+
+def rewritten(rule: str) -> Ending:
+    return Ending("rewrite", rule)
+
+
+def denied(rule: str) -> Ending:
+    return Ending("deny", rule, "denied")
+
+
+def held(rule: str) -> Ending:
+    return Ending("hold", rule, "denied")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The agent lists the tools. Those in ``shown`` have to be among them, those in ``hidden`` must not."""
+
+    tells: str
+    shown: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The agent calls a tool.
+
+    With ``mends`` it repeats its previous call, and takes from ``arguments`` only what the refusal of that call named:
+    so the story goes on only if the refusal said all that has to be mended. One call of a story is ``explained`` at
+    its end.
+    """
+
+    tells: str
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    ends: Ending = ALLOWED
+    mends: bool = False
+    explained: bool = False
+
+
+Step: TypeAlias = Look | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Steps that show one thing. A chapter leans on no other, but on the servers as those before it left them."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the agent got. ``arguments`` are those that it sent, ``decision`` is Fuseboard's word in a refusal.
+
+    ``failed`` is true where the tool, or the protocol, reported an error.
+    """
+
+    text: str = ""
+    tools: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    decision: Mapping[str, Any] | None = None
+    failed: bool = False
+
+
+def steps_of(chapters: Iterable[Chapter]) -> tuple[Step, ...]:
+    return tuple(step for chapter in chapters for step in chapter.steps)

@@ -1,0 +1,61 @@
+"""``fuseboard status``: which proxies run, and whether their upstreams answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fuseboard.cli.errors import OK, UNREACHABLE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    state: Annotated[Path | None, typer.Option("--state", help="Where ledger, pins and tokens live.")] = None,
+) -> None:
+    """Show the proxies that run on this machine and the health of their upstreams.
+
+    Exit codes: 0 every upstream answers, or nothing runs; 3 one of them does not.
+    """
+    import os
+
+    from fuseboard.adapters.presence import running
+    from fuseboard.places import state_dir
+
+    proxies = running(state_dir(state, os.environ))
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"proxies": proxies}, indent=2))
+    else:
+        from rich.console import Console
+
+        _print(Console(highlight=False), proxies)
+    down = any(one["state"] == "down" for proxy in proxies for one in proxy["upstreams"].values())
+    raise typer.Exit(UNREACHABLE if down else OK)
+
+
+_COLOURS = {"up": "green", "down": "red", "unknown": "yellow"}
+
+
+def _print(console: Console, proxies: list[dict[str, Any]]) -> None:
+    if not proxies:
+        console.print("No proxy runs with this state folder.")
+    for proxy in proxies:
+        console.print(f"[bold]{proxy['serves']}[/]  pid {proxy['pid']}  since {_clock(proxy['since'])}", soft_wrap=True)
+        for alias, one in proxy["upstreams"].items():
+            server = one["server"] or {}
+            who = " ".join(str(server[key]) for key in ("name", "version") if key in server)
+            console.print(f"  [{_COLOURS[one['state']]}]{one['state']:<8}[/] {alias:<20} {who}", soft_wrap=True)
+            if one["error"]:
+                console.print(f"           {one['error']}", style="dim", markup=False, soft_wrap=True)
+
+
+def _clock(at: float) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,60 @@
+import pytest
+
+from fuseboard.cli.wording import clean, clock, counted, day, size, span
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("größe 数 🙂", "größe 数 🙂", id="letters of any script"),
+        pytest.param("\x1b[2Jgone", "\\x1b[2Jgone", id="a terminal sequence"),
+        pytest.param("a\nb\r\tc", "a\\nb\\r\\tc", id="line breaks"),
+        pytest.param("\x9b31mred", "\\x9b31mred", id="an 8-bit sequence"),
+        pytest.param("abc\u202egnp.exe", "abc\\u202egnp.exe", id="text turned round"),
+        pytest.param("pay\u200bload", "pay\\u200bload", id="zero width"),
+        pytest.param("hi\U000e0041", "hi\\U000e0041", id="tags"),
+        pytest.param("half \ud800", "half \\ud800", id="a lone surrogate"),
+    ],
+)
+def test_clean(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0ms"),
+        (0.04, "40ms"),
+        (1, "1s"),
+        (1.52, "1.5s"),
+        (42.4, "42s"),
+        (192, "3m12s"),
+        (3600, "1h00m"),
+        (7500, "2h05m"),
+    ],
+)
+def test_span(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1834, "1.8 kB"),
+        (2_000_000, "2.0 MB"),
+        (999_960, "1.0 MB"),
+        (3_200_000_000, "3.2 GB"),
+    ],
+)
+def test_size(count: int, text: str) -> None:
+    assert size(count) == text
+
+
+def test_counted() -> None:
+    assert (counted(1, "call"), counted(2, "call")) == ("1 call", "2 calls")
+
+
+def test_a_time_of_day_is_the_end_of_its_date() -> None:
+    assert day(1_790_000_000.9).endswith(clock(1_790_000_000.9))
