@@ -11,10 +11,10 @@ import anyio.abc
 from fuseboard import inspection
 from fuseboard.exchange import Exchange
 from fuseboard.handshake import HandshakeSession
-from fuseboard.ports import Origin, Scope, Session
+from fuseboard.ports import Origin, Reply, Scope, Session
 from fuseboard.routing import Origins
 from fuseboard.runs import Runs
-from fuseboard.seats import SharedSeats
+from fuseboard.seats import NOWHERE, SharedSeats
 from fuseboard.stateless import StatelessSession
 from fuseboard.upstreams import Upstream
 
@@ -36,7 +36,7 @@ class Board:
         self.origins = Origins()
         self._runs = runs
         self._clock = clock
-        self._shared = SharedSeats(tasks)
+        self._shared = SharedSeats(tasks, _Everyone(self))
         self._stateless: dict[Origin, StatelessSession] = {}
         self._sessions: dict[HandshakeSession, None] = {}
 
@@ -92,5 +92,24 @@ class Board:
             await stateless.close()
         await self._shared.close()
 
+    def tell(self, method: str, params: bytes | None) -> None:
+        for session in self._sessions:
+            session.tell(method, params)
+
     def _closed(self, session: HandshakeSession) -> None:
         self._sessions.pop(session, None)
+
+
+class _Everyone:
+    """The scope of what concerns every client of the handshake era."""
+
+    request_id: bytes | None = None
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def notify(self, method: str, params: bytes | None) -> None:
+        self._board.tell(method, params)
+
+    async def request(self, method: str, params: bytes | None) -> Reply:
+        return await NOWHERE.request(method, params)

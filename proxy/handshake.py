@@ -9,7 +9,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from fuseboard import __version__, era, frames
+from fuseboard import __version__, era, frames, splice
 from fuseboard.bridges import ForHandshakeClient
 from fuseboard.era import Era
 from fuseboard.errors import INVALID_REQUEST, METHOD_NOT_FOUND, ProtocolFault, UpstreamFault, UpstreamUnreachable
@@ -17,7 +17,7 @@ from fuseboard.events import Caller
 from fuseboard.introductions import LIST_CHANGED, merged_capabilities, merged_instructions
 from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.runs import Run
-from fuseboard.seats import HandshakeSeat, Refused, Seat, SharedSeats
+from fuseboard.seats import CommonSeat, HandshakeSeat, Refused, Seat, SharedSeats
 from fuseboard.session import EMPTY_RESULT, Board, ClientSession
 from fuseboard.upstreams import Upstream
 
@@ -89,6 +89,11 @@ class HandshakeSession(ClientSession):
             async with anyio.create_task_group() as tasks:
                 for seat in seats:
                     tasks.start_soon(seat.close)
+
+    def tell(self, method: str, params: bytes | None) -> None:
+        """Pass on what concerns every client."""
+        if self._confirmed:
+            self._back.notify(method, params)
 
     def _run(self, request: Request) -> Run:
         return self._session_run
@@ -178,7 +183,7 @@ class HandshakeSession(ClientSession):
             if (taken := self._seated.get(upstream.alias)) is not None:
                 return taken
             assert self._initialize is not None
-            seat = HandshakeSeat(upstream, self._board.tasks, self._back, initialize=self._initialize)
+            seat = self._new_seat(upstream, self._initialize)
             try:
                 await seat.open()
             except Refused:
@@ -191,6 +196,11 @@ class HandshakeSession(ClientSession):
                 seat.confirm()
             self._seated[upstream.alias] = seat
             return seat
+
+    def _new_seat(self, upstream: Upstream, initialize: bytes) -> HandshakeSeat:
+        if upstream.server.share == "all":
+            return self._shared.common(upstream)
+        return HandshakeSeat(upstream, self._board.tasks, self._back, initialize=initialize)
 
     async def _bridge(self, upstream: Upstream) -> ForHandshakeClient | None:
         """A seat at an upstream that refuses the handshake because it speaks the stateless era alone."""
@@ -208,6 +218,8 @@ class HandshakeSession(ClientSession):
         if isinstance(seat, HandshakeSeat):
             if seat.result is None:
                 raise UpstreamUnreachable(seat.upstream.alias, f"{seat.upstream.alias} ended while it was starting")
+            if isinstance(seat, CommonSeat):  # it shook hands on our account, perhaps at another revision
+                return splice.with_fields(seat.result, protocolVersion=self._version())
             return seat.result
         reply = await self._shared.at(seat.upstream).request("server/discover", seat.envelope(None), self._back)
         if not isinstance(reply, Result):

@@ -14,7 +14,7 @@ import msgspec
 
 from fuseboard import frames, splice
 from fuseboard.calls import PROGRESS, Calls, CallScope, progress_token, with_progress_token
-from fuseboard.era import SERVER_INFO_KEY, Era, speaks_stateless
+from fuseboard.era import SERVER_INFO_KEY, Era, own_initialize, speaks_stateless
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Result, Scope
 from fuseboard.upstreams import START_TIMEOUT_S, Upstream
@@ -240,6 +240,49 @@ class HandshakeSeat(_Seat):
             self._back.notify(method, params)
 
 
+class CommonSeat(HandshakeSeat):
+    """One link of the handshake era for all sessions: ``share: all``, the operator's word that nothing hangs on it.
+
+    Its client is the proxy, with no capabilities, so what the upstream asks is refused; what it says outside a call is
+    passed on where it concerns everybody (changed lists) and dropped where it cannot be told whom it concerns.
+    """
+
+    def __init__(self, upstream: Upstream, tasks: anyio.abc.TaskGroup, everyone: Scope) -> None:
+        super().__init__(upstream, tasks, everyone, initialize=own_initialize())
+        self._tokens = 0
+
+    async def request(
+        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Reply:
+        token = progress_token(params)
+        if token is None or params is None:
+            return await self._send(method, params, CallScope(scope, None), None, _NO_HEADERS)
+        # Two sessions' tokens may collide, so the upstream sees one of ours.
+        self._tokens += 1
+        sent = b"%d" % self._tokens
+        return await self._send(method, with_progress_token(params, sent), CallScope(scope, token), sent, _NO_HEADERS)
+
+    def confirm(self) -> None:
+        if not self._confirmed:
+            super().confirm()
+
+    async def asked(self, request: Request) -> Reply:
+        return frames.failure(METHOD_NOT_FOUND, f"{request.method}: many clients share this session, none can answer")
+
+    def told(self, method: str, params: bytes | None) -> None:
+        if method == PROGRESS:
+            super().told(method, params)
+        elif method.endswith("/list_changed"):
+            self.upstream.catalog(self.era).changed()
+            self._back.notify(method, params)
+
+    async def close(self) -> None:
+        """A session has ended: the link is for the others too."""
+
+    async def shut(self) -> None:
+        await super().close()
+
+
 class SharedSeat(_Seat):
     """The one link of the stateless era that all callers share: nothing of theirs hangs on it."""
 
@@ -314,11 +357,18 @@ class SharedSeat(_Seat):
 
 
 class SharedSeats:
-    """The stateless links of this process, one per upstream."""
+    """The links that belong to no session: the stateless ones, one per upstream, and those of ``share: all``."""
 
-    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, tasks: anyio.abc.TaskGroup, everyone: Scope = NOWHERE) -> None:
         self.tasks = tasks
+        self._everyone = everyone
         self._seats: dict[str, SharedSeat] = {}
+        self._common: dict[str, CommonSeat] = {}
+
+    def common(self, upstream: Upstream) -> CommonSeat:
+        if (seat := self._common.get(upstream.alias)) is None:
+            seat = self._common[upstream.alias] = CommonSeat(upstream, self.tasks, self._everyone)
+        return seat
 
     def at(self, upstream: Upstream) -> SharedSeat:
         if (seat := self._seats.get(upstream.alias)) is None:
@@ -328,6 +378,8 @@ class SharedSeats:
     async def close(self) -> None:
         for seat in self._seats.values():
             await seat.close()
+        for common in self._common.values():
+            await common.shut()
 
 
 class _Inbound:

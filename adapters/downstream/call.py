@@ -34,17 +34,18 @@ class Call:
     """The scope of one request (see :class:`fuseboard.ports.Scope`), and what decides the form of its answer.
 
     What differs between the eras: how a stream is opened, what becomes of a call whose client has gone, and who
-    can be asked something.
+    can be asked something. ``headers`` go with a result and with every stream.
     """
 
     statuses: ClassVar[bool] = False
     """Whether the HTTP status follows the JSON-RPC error."""
 
-    def __init__(self, http: Incoming, id: bytes, limits: Limits) -> None:
+    def __init__(self, http: Incoming, id: bytes, limits: Limits, headers: Headers = ()) -> None:
         self.request_id: bytes | None = id
         self._id = id
         self._http = http
         self._limits = limits
+        self._headers = headers
         self._outlet: Outlet | None = None
         self._sender: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -54,13 +55,8 @@ class Call:
         self._streamed = False
         self._last_word: Reply | None = None
 
-    async def serve(self, handler: Handler, request: Request) -> Reply | None:
-        """Run the handler and answer. Returns its reply, ``None`` where it was cancelled."""
-        reply = await self.run(handler, request)
-        await self.conclude(reply)
-        return reply
-
     async def run(self, handler: Handler, request: Request) -> Reply | None:
+        """Run the handler. ``None``: it was cancelled, and no answer is due."""
         loop = asyncio.get_running_loop()
         task = self._task = asyncio.current_task()
         assert task is not None
@@ -83,7 +79,7 @@ class Call:
             if self._watcher is not None:
                 self._watcher.cancel()
 
-    async def conclude(self, reply: Reply | None, headers: Headers = ()) -> None:
+    async def conclude(self, reply: Reply | None) -> None:
         """Send the reply in the form that the call has come to."""
         if self._sender is not None:
             self._end(frames.response(self._id, reply) if reply is not None else None)
@@ -96,6 +92,7 @@ class Call:
             await outlet.run()
         else:
             status = _status(reply) if self.statuses else 200
+            headers = self._headers if isinstance(reply, Result) else ()
             await answer(self._http.send, status, frames.response(self._id, reply), headers)
 
     def stop(self, last_word: Reply | None = None) -> None:
@@ -125,7 +122,7 @@ class Call:
             self._sender = asyncio.get_running_loop().create_task(self._open().run())
 
     def _open(self) -> Outlet:
-        outlet = self._outlet = Outlet(self._http.send, self._limits, abort=self._http.abort)
+        outlet = self._outlet = self._new_outlet()
         self._opened(outlet)
         return outlet
 
@@ -146,9 +143,12 @@ class Call:
 
     async def _say_nothing(self) -> None:
         """Conclude a cancelled call: HTTP wants some response, and an empty stream holds no message."""
-        outlet = Outlet(self._http.send, self._limits, abort=self._http.abort)
+        outlet = self._new_outlet()
         outlet.close()
         await outlet.run()
+
+    def _new_outlet(self) -> Outlet:
+        return Outlet(self._http.send, self._limits, abort=self._http.abort, headers=self._headers)
 
     def _linger(self) -> None:
         """The call lasts: see whether its client does, and break the silence before some middleman hangs up."""

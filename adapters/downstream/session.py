@@ -8,7 +8,7 @@ import itertools
 import msgspec
 
 from fuseboard import frames
-from fuseboard.adapters.downstream.asgi import Caller, Incoming
+from fuseboard.adapters.downstream.asgi import Caller, Headers, Incoming
 from fuseboard.adapters.downstream.call import Call
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.streams import EventStream, Journal, Outlet
@@ -144,8 +144,10 @@ class HttpSession:
 class SessionCall(Call):
     """A call in a session. Its client may go away and come back; only ``notifications/cancelled`` cancels it."""
 
-    def __init__(self, http: Incoming, id: bytes, limits: Limits, session: HttpSession) -> None:
-        super().__init__(http, id, limits)
+    def __init__(
+        self, http: Incoming, id: bytes, limits: Limits, session: HttpSession, *, headers: Headers = ()
+    ) -> None:
+        super().__init__(http, id, limits, headers)
         self._session = session
         self._stream: EventStream | None = None
         self._stream_id = 0

@@ -117,7 +117,8 @@ class Streamable:
             return await refuse(http.send, _FULL, id=request.id)
         session = HttpSession(secrets.token_hex(16), http.caller, self._gateway, self._limits, now_s=_now_s())
         self._sessions[session.id] = session
-        call = session.calls[request.id] = SessionCall(http, request.id, self._limits, session)
+        headers = ((SESSION, session.id.encode()),)
+        call = session.calls[request.id] = SessionCall(http, request.id, self._limits, session, headers=headers)
         opened = False
         try:
             reply = await call.run(session.handler, request)
@@ -128,7 +129,7 @@ class Streamable:
             session.calls.pop(request.id, None)
             if not opened:
                 self._end(session)
-        return await call.conclude(reply, ((SESSION, session.id.encode()),) if opened else ())
+        return await call.conclude(reply)
 
     async def _stray(self, http: Incoming, request: Request) -> None:
         """A request without a session: of the stateless revision but without its header, or simply too early."""

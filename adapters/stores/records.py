@@ -117,6 +117,9 @@ class Batch:
         elif entry is not None:
             self.ended[entry.id] = ending(entry)
 
+    def __bool__(self) -> bool:
+        return bool(self.begun or self.ended or self.cells)
+
     def inserts(self) -> list[Row]:
         ended = self.ended
         return [row + ended.get(id_, ()) for id_, row in self.begun.items()]

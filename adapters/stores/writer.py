@@ -5,7 +5,8 @@ one fsync. A batch with a durable job is written at once under ``synchronous=FUL
 returns). One without lingers first, so that a busy proxy commits some tens of times a second and not once a call,
 and is written under ``NORMAL``: it survives a crash of the process but the tail may be lost in a power cut.
 
-When the disk fails, every durable job of the batch fails, new jobs are refused, and the rest is kept and tried again.
+When the disk fails, every durable job of the batch fails, new jobs are refused, and the rest is kept and tried again
+each second, and whenever somebody asks.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, groupby
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from fuseboard.adapters.stores import records
-from fuseboard.adapters.stores.records import Batch, Row
+from fuseboard.adapters.stores.ledger_file import LedgerFile, is_disk_fault
+from fuseboard.adapters.stores.records import Batch
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.errors import StoreUnavailable
 from fuseboard.ports import Entry, Proposed
@@ -32,12 +32,6 @@ _log = logging.getLogger("fuseboard.stores")
 _LINGER_S = 0.02
 _RETRY_S = 1.0
 _BATCH = 2048
-_PROBE = f"PRAGMA user_version = {records.SCHEMA_VERSION}"
-"""Writes what is there already: after a fault, even an empty batch has to show that the disk takes something."""
-_PRUNE_ROWS = 500
-# Few sizes of statement, each prepared once. SQLite runs one statement without the interpreter's lock, so many rows
-# in one statement mean few times that the thread and the event loop contend for it.
-_SIZES = (32, 8, 2, 1)
 
 
 class Job(NamedTuple):
@@ -55,7 +49,7 @@ class Writer:
         self.fault: str | None = None
         """Why the disk cannot be written just now."""
         self.closed = False
-        self._connection = connection
+        self._file = LedgerFile(connection)
         self._limit = limit
         self._linger_s = linger_s
         self._jobs: deque[Job] = deque()
@@ -64,7 +58,6 @@ class Writer:
         self._kept: list[Job] = []
         self._asleep = False
         self._urgent = False
-        self._full_sync: bool | None = None
         self._prune_before: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="fuseboard-ledger", daemon=True)
@@ -125,21 +118,26 @@ class Writer:
         lost = len(self._kept) + len(self._jobs)
         if lost:
             _log.critical("%d commits on their way to the ledger are lost: %s", lost, self.fault)
-        self._connection.close()
+        self._file.close()
 
     def _cycle(self) -> None:
         """Write one batch."""
         # Before draining: what is put from here on rings again.
         self._urgent = False
         jobs = self._kept + [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
+        self._kept = []
         if self._jobs:
             self._urgent = True
         try:
-            self._prune_slice()
+            if self._prune_before is not None and not self._file.prune(self._prune_before):
+                self._prune_before = None
             if jobs or self.fault:
                 self._write(jobs)
         except Exception as error:  # A thread's root: whatever happens, who waits is told and the thread lives on.
-            self._fail(jobs, error)
+            if is_disk_fault(error):
+                self._fail(jobs, error)
+            else:
+                self._sift(jobs)
         else:
             self._succeed(jobs)
 
@@ -164,74 +162,39 @@ class Writer:
         batch = Batch()
         for job in jobs:
             batch.add(job.entry, job.cells)
-        self._sync(full=any(job.done for job in jobs))
-        try:
-            self._transact(batch, list)
-        except UnicodeEncodeError:
-            self._transact(batch, lambda rows: list(records.scrubbed(rows)))
+        self._file.write(batch, durable=any(job.done for job in jobs))
 
-    def _transact(self, batch: Batch, clean: Callable[[list[Row]], list[Row]]) -> None:
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
-            if self.fault:
-                execute(_PROBE)
-            self._statement(records.insert_calls, clean(batch.inserts()))
-            ends = clean(batch.updates())
-            if self._statement(records.update_calls, ends) < len(ends):
-                _log.warning("the ledger holds no beginning of a call that ended: pruned, or never written")
-            self._statement(records.upsert_state, clean(batch.upserts()))
-            execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
-            raise
-
-    def _statement(self, sql: Callable[[int, int], str], rows: list[Row]) -> int:
-        """Write the rows in their order, as many of one width in one statement as fit; returns how many changed."""
-        changed = 0
-        for width, group in groupby(rows, key=len):
-            left = list(group)
-            while left:
-                size = next(size for size in _SIZES if size <= len(left))
-                values = [*chain.from_iterable(left[:size])]
-                changed += self._connection.execute(sql(size, width), values).rowcount
-                del left[:size]
-        return changed
-
-    def _sync(self, *, full: bool) -> None:
-        if full is not self._full_sync:
-            # Not execute(): this pragma acts while it is compiled, so a cached statement would do nothing.
-            self._connection.executescript(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-            self._full_sync = full
-
-    def _prune_slice(self) -> None:
-        if self._prune_before is None:
-            return
-        self._sync(full=False)
-        oldest = "SELECT rowid FROM calls WHERE at < ? ORDER BY at LIMIT ?"
-        limits = (self._prune_before, _PRUNE_ROWS)
-        if self._connection.execute(f"DELETE FROM calls WHERE rowid IN ({oldest})", limits).rowcount < _PRUNE_ROWS:
-            self._prune_before = None
+    def _sift(self, jobs: Sequence[Job]) -> None:
+        """Write the jobs one by one: a mistake in one of them costs no other its record."""
+        for job in jobs:
+            try:
+                self._write([job])
+            except Exception as error:
+                if is_disk_fault(error):
+                    self._fail([job], error)
+                else:
+                    _log.exception("a commit cannot be written to the ledger and is lost: %r", job.entry)
+                    self._signal([job], f"{error!r}")
+            else:
+                self._succeed([job])
 
     def _succeed(self, jobs: Sequence[Job]) -> None:
-        self._kept = []
         if self.fault:
             self.fault = None
             _log.warning("the ledger can be written again")
-        self._signal([job.done for job in jobs if job.done], None)
+        self._signal(jobs, None)
 
     def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
         """Tell who waits, and keep what must still be written."""
-        reason = str(error) if isinstance(error, sqlite3.Error) else repr(error)
-        if self.fault != reason:
-            _log.error("the ledger cannot be written, durable commits are refused: %s", reason, exc_info=error)
-        self.fault = reason
-        self._kept = [_again(job) for job in jobs] if isinstance(error, sqlite3.Error) else []
-        self._signal([job.done for job in jobs if job.done], reason)
+        if self.fault != str(error):
+            _log.error("the ledger cannot be written, commits are refused: %s", error, exc_info=error)
+        self.fault = str(error)
+        self._kept += map(_again, jobs)
+        self._signal(jobs, self.fault)
 
-    def _signal(self, done: Sequence[asyncio.Future[None]], fault: str | None) -> None:
+    def _signal(self, jobs: Sequence[Job], fault: str | None) -> None:
         """One call into the loop for the whole batch."""
+        done = [job.done for job in jobs if job.done]
         if (not done and not self._crowd) or self._loop is None:
             return
         try:

@@ -30,14 +30,14 @@ class Teller:
 
     def opens(self, task: str) -> None:
         self._say(Text("An agent, three tool servers, and Fuseboard between them. No network, no key.", style="bold"))
-        self._say(Text("Its task: ", style="dim").append(task, style="default"))
+        self._say(Text().append("Its task: ", style="dim").append(task))
         self._say(Text("Each is a process of its own. They are starting …", style="dim"))
 
     def closes(self, took_s: float, hints: Iterable[str]) -> None:
         """``hints`` are commands to go on with."""
         self._say(Text())
         said = f"The story went as told: {counted(self._calls, 'call')} in {span(took_s)}."
-        self._say(Text(said, style="bold green").append("  Go on with", style="dim"))
+        self._say(Text().append(said, style="bold green").append("  Go on with", style="dim"))
         for hint in hints:
             self._say(Text(f"  {hint}"))
 
@@ -52,7 +52,7 @@ class Teller:
             self._calls += 1
             number = str(self._calls)
         for row, line in enumerate(_wrapped(step.tells, self._width - _INDENT)):
-            self._say(Text(f"{number if row == 0 else '':>3}  ", style="dim").append(line, style="default"))
+            self._say(Text().append(f"{number if row == 0 else '':>3}  ", style="dim").append(line))
 
     def ended(self, step: Step, answer: Answer) -> None:
         from fuseboard.adapters.demo.story import Call
@@ -74,7 +74,7 @@ def _called(call: Call, answer: Answer, width: int) -> Iterator[Text]:
         head = Text().append(mark, style=style).append(call.tool).append(f"  {word} by ", style=style)
         yield head.append(clean(str(answer.decision["rule"])), style=style)
         text = answer.text.removesuffix(f" [{answer.decision['id']}]")
-        yield from (Text(f"  {line}", style="") for line in _wrapped(text, width - _INDENT - 2))
+        yield from (Text(f"  {line}") for line in _wrapped(text, width - _INDENT - 2))
         return
     line = Text().append(*(_FAILED if answer.failed else _GOOD)).append(f"{call.tool}  ")
     yield line.append(_shortened(answer.text, width - _INDENT - len(line.plain)), style="dim")

@@ -59,9 +59,9 @@ def timeline(run: Run, calls: Sequence[Call], *, width: int | None) -> Iterator[
 
 def tail_line(call: Call) -> Text:
     """One call on one line, as ``trace tail`` follows them."""
-    line = Text(f"{clock(call.at)}  ", style="dim")
+    line = Text().append(f"{clock(call.at)}  ", style="dim")
     line.append(f"{clean(call.run)}#{call.seq}  ", style="cyan")
-    line.append(f"{tool(call)}  ", style="default")
+    line.append(f"{tool(call)}  ")
     line.append(decision(call), style=style(call))
     took = f"  {_milliseconds(call)} ms" if call.duration_ms is not None else ""
     return line.append(f"{took}  {why_in_few_words(call)}".rstrip(), style="dim")
@@ -155,8 +155,8 @@ class _Scale:
 def _header(run: Run) -> Iterator[Text]:
     who = Text("run ").append(clean(run.run), style="bold cyan").append(f"  {clean(run.client or 'unknown client')}")
     who.append(f"  {run.transport} {run.era}  principal {clean(run.principal)}")
-    yield who.append(f"  (known by its {clean(run.run_source)})", style="dim")
-    counts = Text(f"{day(run.began_at)} +{span(run.last_at - run.began_at)}  ", style="dim")
+    yield who.append(f"  (run known by: {clean(run.run_source)})", style="dim")
+    counts = Text().append(f"{day(run.began_at)} +{span(run.last_at - run.began_at)}  ", style="dim")
     counts.append(counted(run.calls, "call"), style="bold")
     counts.append(f"  {run.denied} denied", style="bold red" if run.denied else "dim")
     counts.append(f"  {run.failed} failed", style="yellow" if run.failed else "dim")

@@ -41,8 +41,8 @@ def drawn(path: Path, *entries: Entry, width: int | None = None) -> list[str]:
 
 def test_a_run_as_a_timeline(tmp_path: Path) -> None:
     who, counts, *lines = drawn(tmp_path, *story())
-    named = "run r-5kq0p1xy7c2m9d4h  claude-code/2.1.317  stdio 2026-07-28  principal local  (known by its connection)"
-    assert who == named
+    named = "run r-5kq0p1xy7c2m9d4h  claude-code/2.1.317  stdio 2026-07-28  principal local"
+    assert who == f"{named}  (run known by: process)"
     assert counts.endswith(" +17s  7 calls  2 denied  3 failed  output 5.5 kB  config 8c1e5d00")
     assert "\n".join(lines) + "\n" == TIMELINE
 

@@ -24,7 +24,7 @@ def proposed(id: str = "d-1", **changes: Any) -> Proposed:
     fields: dict[str, Any] = {
         "id": id,
         "run": RUN,
-        "run_source": "connection",
+        "run_source": "process",
         "seq": 1,
         "at": BEGAN,
         "principal": "local",

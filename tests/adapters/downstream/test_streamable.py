@@ -7,7 +7,7 @@ from fuseboard import frames
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Reply, Request, Scope
 from support.edge import HELLO, Client, frame, modern, serving
-from support.gateway import FakeGateway, result
+from support.gateway import INITIALIZED, FakeGateway, result
 
 CALL = {"name": "echo", "arguments": {"text": "hello"}}
 
@@ -31,6 +31,22 @@ async def test_initialize_opens_a_session_with_an_id_that_cannot_be_guessed() ->
         int(one.session, 16)
     assert [session.origin.session for session in gateway.sessions] == [one.session, other.session]
     assert gateway.sessions[0].origin.transport == "http"
+
+
+async def test_an_initialize_that_streams_names_its_session_all_the_same() -> None:
+    gateway = FakeGateway()
+
+    async def tell(request: Request, scope: Scope) -> Reply:
+        scope.notify("notifications/message", None)
+        return result(INITIALIZED)
+
+    gateway.acts["initialize"] = tell
+    async with serving(gateway) as served, served.wire() as wire:
+        answer = await wire.ask("POST", "/mcp", {}, frame(1, "initialize", HELLO))
+        assert answer.streams
+        assert len(await wire.events()) == 2
+        client = Client(served, answer.headers["mcp-session-id"], {})
+        assert (await client.ask(frame(2, "ping"))).status == 200
 
 
 async def test_a_refused_initialize_leaves_no_session_behind() -> None:

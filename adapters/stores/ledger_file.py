@@ -1,0 +1,88 @@
+"""Writing transactions to the ledger file. Blocks: belongs to the writer's thread."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from itertools import chain, groupby
+
+from fuseboard.adapters.stores import records
+from fuseboard.adapters.stores.records import Batch, Row
+
+_log = logging.getLogger("fuseboard.stores")
+
+_PRUNE_ROWS = 500
+# Few sizes of statement, each prepared once. SQLite runs one statement without the interpreter's lock, so many rows
+# in one statement mean few times that the thread and the event loop contend for it.
+_SIZES = (32, 8, 2, 1)
+
+
+class LedgerFile:
+    """Owns a connection of :func:`open_database`. Every method may raise ``sqlite3.Error``."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._synced: bool | None = None
+
+    def write(self, batch: Batch, *, durable: bool) -> None:
+        """Write the batch as one transaction, or nothing; ``durable``: return once it would survive a power cut.
+
+        An empty batch writes what is there already, which shows whether the disk takes anything.
+        """
+        self._sync(durable)
+        try:
+            self._transact(batch, list)
+        except UnicodeEncodeError:
+            self._transact(batch, lambda rows: list(records.scrubbed(rows)))
+
+    def prune(self, before: float) -> bool:
+        """Delete some of the calls that began before ``before`` (Unix seconds); whether there may be more."""
+        self._sync(False)
+        oldest = "SELECT rowid FROM calls WHERE at < ? ORDER BY at LIMIT ?"
+        deleted = self._connection.execute(f"DELETE FROM calls WHERE rowid IN ({oldest})", (before, _PRUNE_ROWS))
+        return deleted.rowcount == _PRUNE_ROWS
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _transact(self, batch: Batch, clean: Callable[[list[Row]], list[Row]]) -> None:
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            if not batch:
+                execute(f"PRAGMA user_version = {records.SCHEMA_VERSION}")
+            self._rows(records.insert_calls, clean(batch.inserts()))
+            ends = clean(batch.updates())
+            if self._rows(records.update_calls, ends) < len(ends):
+                _log.warning("the ledger holds no beginning of a call that ended: pruned, or never written")
+            self._rows(records.upsert_state, clean(batch.upserts()))
+            execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+
+    def _rows(self, sql: Callable[[int, int], str], rows: list[Row]) -> int:
+        """Write the rows in their order, as many of one width in one statement as fit; returns how many changed."""
+        changed = 0
+        for width, group in groupby(rows, key=len):
+            left = list(group)
+            while left:
+                size = next(size for size in _SIZES if size <= len(left))
+                values = [*chain.from_iterable(left[:size])]
+                changed += self._connection.execute(sql(size, width), values).rowcount
+                del left[:size]
+        return changed
+
+    def _sync(self, full: bool) -> None:
+        """In WAL mode ``FULL`` syncs the log at each COMMIT, ``NORMAL`` only when the log is folded into the file."""
+        if full is not self._synced:
+            # Not execute(): this pragma acts while it is compiled, so a cached statement would do nothing.
+            self._connection.executescript(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._synced = full
+
+
+def is_disk_fault(error: Exception) -> bool:
+    """Whether trying again later may help: full, locked, unreadable; not what is wrong with the rows themselves."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError

@@ -1,0 +1,50 @@
+"""Identifiers sort by time and can be read aloud."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuseboard.ids import Ids
+
+UNTIL_2039 = st.floats(1_700_000_000, 2_190_000_000)
+
+
+def fixed(bits: int) -> int:
+    return 0
+
+
+def test_the_first_letter_tells_decisions_from_runs() -> None:
+    ids = Ids(fixed)
+    assert ids.decision(1_790_000_000.0).startswith("d-")
+    assert ids.run(1_790_000_000.0).startswith("r-")
+
+
+@given(UNTIL_2039, st.randoms(use_true_random=False))
+def test_every_id_is_of_one_length_and_of_letters_that_nobody_mistakes(at: float, chance: random.Random) -> None:
+    assert re.fullmatch(r"d-[0-9a-hjkmnp-tv-z]{16}", Ids(chance.getrandbits).decision(at))
+
+
+@given(UNTIL_2039, UNTIL_2039)
+def test_ids_sort_by_the_millisecond(one: float, other: float) -> None:
+    ids = Ids(fixed)
+    assert (ids.run(one) < ids.run(other)) == (int(one * 1000) < int(other * 1000))
+
+
+def test_within_a_millisecond_chance_tells_them_apart() -> None:
+    ids = Ids(random.Random(7).getrandbits)
+    assert len({ids.decision(1_790_000_000.0) for _ in range(1000)}) == 1000
+
+
+def test_forty_bits_of_chance_are_asked_for_and_all_are_used() -> None:
+    asked: list[int] = []
+
+    def ones(bits: int) -> int:
+        asked.append(bits)
+        return 2**bits - 1
+
+    assert Ids(ones).run(0.0) == "r-00000000zzzzzzzz"
+    assert asked == [40]

@@ -1,0 +1,67 @@
+"""What the model reads when a call is denied, and what the machine reads beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fuseboard import refusals
+from fuseboard.errors import DENIED
+from fuseboard.ports import Failure, Result
+from fuseboard.verdicts import Deny, Hold
+
+DENY = Deny("no-ssh", "Secret files are out of bounds. Ask the user.", {"path": "/x"})
+
+
+def said(verdict: Deny | Hold = DENY) -> dict[str, Any]:
+    return refusals.decision("d-1", "r-1", "permissions", verdict)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "more"),
+    [
+        pytest.param(DENY, {"verdict": "deny"}, id="a denial"),
+        pytest.param(
+            Deny(DENY.rule, DENY.reason, retry_after_s=1.5), {"verdict": "deny", "retry_after_s": 1.5}, id="later"
+        ),
+        pytest.param(Deny(DENY.rule, DENY.reason, retry_after_s=0), {"verdict": "deny", "retry_after_s": 0}, id="now"),
+        pytest.param(Hold(DENY.rule, DENY.reason), {"verdict": "hold"}, id="a person has to decide"),
+    ],
+)
+def test_the_machine_s_half_is_the_contract_s(verdict: Deny | Hold, more: dict[str, Any]) -> None:
+    contract = {"id": "d-1", "run": "r-1", "policy": "permissions", "rule": "no-ssh", "reason": DENY.reason}
+    assert said(verdict) == contract | more
+
+
+def test_facts_are_for_the_ledger_alone() -> None:
+    assert "path" not in json.dumps(said())
+
+
+def test_the_model_reads_the_reason_and_the_key_to_more() -> None:
+    assert refusals.text(DENY, "d-1") == "Secret files are out of bounds. Ask the user. [d-1]"
+
+
+@pytest.mark.parametrize("modern", [False, True])
+def test_a_tool_s_refusal_is_a_result_that_the_model_reads(modern: bool) -> None:
+    reply = refusals.reply("tools/call", DENY, said(), modern=modern)
+    assert isinstance(reply, Result)
+    assert json.loads(reply.raw) == {
+        "content": [{"type": "text", "text": f"{DENY.reason} [d-1]"}],
+        "isError": True,
+        "_meta": {"fuseboard/decision": said()},
+        **({"resultType": "complete"} if modern else {}),
+    }
+
+
+@pytest.mark.parametrize("method", ["prompts/get", "resources/read"])
+def test_elsewhere_a_refusal_is_an_error_since_no_model_reads_the_result(method: str) -> None:
+    reply = refusals.reply(method, DENY, said(), modern=True)
+    assert isinstance(reply, Failure)
+    error = json.loads(reply.raw)
+    assert error == {"code": DENIED, "message": f"{DENY.reason} [d-1]", "data": {"fuseboard/decision": said()}}
+
+
+def test_another_word_may_stand_for_the_verdict() -> None:
+    assert refusals.decision("d-1", "r-1", None, DENY, "nudge")["verdict"] == "nudge"
