@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ async def announced(state: Path, describe: Callable[[], Mapping[str, Any]]) -> A
             yield
         finally:
             tasks.cancel_scope.cancel()
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def running(state: Path) -> list[dict[str, Any]]:
@@ -47,7 +47,7 @@ def running(state: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((state / FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime):
         if not _alive(path.stem):
-            path.unlink(missing_ok=True)
+            _remove(path)
             continue
         try:
             found.append(json.loads(path.read_text()))
@@ -67,6 +67,11 @@ def _write(path: Path, content: Mapping[str, Any]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _alive(pid: str) -> bool:

@@ -11,6 +11,8 @@ from fuseboard.era import SUBSCRIPTION_KEY
 from fuseboard.ports import Reply, Scope
 
 PROGRESS: Final = "notifications/progress"
+LISTEN: Final = "subscriptions/listen"
+ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 
 def progress_token(params: bytes | None) -> bytes | None:
@@ -47,6 +49,12 @@ class CallScope:
                 params = _with_own_subscription(params, self.request_id)
         self._scope.notify(method, params)
 
+    def stream(self) -> None:
+        self._scope.stream()
+
+    def release(self) -> None:
+        self._scope.release()
+
     async def request(self, method: str, params: bytes | None) -> Reply:
         return await self._scope.request(method, params)
 
@@ -57,6 +65,19 @@ class Calls:
     def __init__(self) -> None:
         self._open: dict[CallScope, None] = {}
         self._by_token: dict[bytes, CallScope] = {}
+        self._by_subscription: dict[bytes, CallScope] = {}
+
+    def subscribed(self, call: CallScope, params: bytes | None) -> None:
+        """The upstream acknowledged the subscription, and named the id that its notices will carry."""
+        if (id := subscription_id(params)) is not None:
+            self._by_subscription[id] = call
+
+    def of_subscription(self, params: bytes | None) -> CallScope | None:
+        id = subscription_id(params)
+        return self._by_subscription.get(id) if id is not None else None
+
+    def unsubscribed(self, call: CallScope) -> None:
+        self._by_subscription = {id: kept for id, kept in self._by_subscription.items() if kept is not call}
 
     def add(self, call: CallScope, token: bytes | None) -> None:
         """``token`` is the progress token as the upstream sees it."""
@@ -84,6 +105,17 @@ class Calls:
         return next(iter(self._open)) if len(self._open) == 1 else None
 
 
+def subscription_id(params: bytes | None) -> bytes | None:
+    """The id (raw JSON) of the subscription that a notice belongs to, if any."""
+    if params is None or SUBSCRIPTION_KEY.encode() not in params:
+        return None
+    try:
+        id = splice.fields(splice.fields(params).get("_meta")).get(SUBSCRIPTION_KEY)
+    except msgspec.MsgspecError:
+        return None
+    return bytes(id) if id is not None else None
+
+
 def _with_own_token(params: bytes, token: bytes) -> bytes:
     fields = splice.fields(params)
     if bytes(fields.get("progressToken", b"")) == token:
@@ -94,11 +126,7 @@ def _with_own_token(params: bytes, token: bytes) -> bytes:
 
 def _with_own_subscription(params: bytes, request_id: bytes) -> bytes:
     """2026-07-28, subscriptions: the id is that of the client's own ``subscriptions/listen`` request."""
-    try:
-        subscribed = SUBSCRIPTION_KEY in splice.fields(splice.fields(params).get("_meta"))
-    except msgspec.MsgspecError:
-        return params
-    return _with_meta(params, SUBSCRIPTION_KEY, request_id) if subscribed else params
+    return _with_meta(params, SUBSCRIPTION_KEY, request_id) if subscription_id(params) is not None else params
 
 
 def _with_meta(params: bytes, key: str, value: bytes) -> bytes:

@@ -26,6 +26,11 @@ CAPABILITIES_KEY: Final = PREFIX + "clientCapabilities"
 SERVER_INFO_KEY: Final = PREFIX + "serverInfo"
 SUBSCRIPTION_KEY: Final = PREFIX + "subscriptionId"
 
+REMOVED: Final = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/list"}
+)
+"""Methods that the stateless era no longer has. An upstream that speaks both might answer them all the same."""
+
 _STATELESS_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
 
 

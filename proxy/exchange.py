@@ -25,7 +25,7 @@ from fuseboard.runs import Run
 from fuseboard.seats import Seat
 from fuseboard.state import EMPTY
 from fuseboard.truth import Truth
-from fuseboard.verdicts import Deny, Hold, Rewrite
+from fuseboard.verdicts import Deny, Hold
 
 _log = logging.getLogger("fuseboard.exchange")
 
@@ -87,7 +87,7 @@ class Exchange:
             return fault
         if (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
-        return await self._carry_out(judged, _to_send(ask, judged, outcome), ask, rewritten=outcome)
+        return await self._carry_out(judged, _to_send(ask, judged), ask)
 
     async def _judge(self, event: CallProposed, ask: Proposal) -> Outcome:
         outcome = await self._descend(event)
@@ -130,9 +130,7 @@ class Exchange:
         said = refusals.decision(judged.id, judged.run, policy, verdict)
         return refusals.reply(judged.method, verdict, said, modern=ask.era is Era.STATELESS)
 
-    async def _carry_out(
-        self, judged: CallProposed, params: bytes | None, ask: Proposal, *, rewritten: Outcome
-    ) -> Reply:
+    async def _carry_out(self, judged: CallProposed, params: bytes | None, ask: Proposal) -> Reply:
         """Send the call and conclude its record, whatever becomes of it."""
         try:
             reply = await self._call(ask, params)
@@ -203,13 +201,13 @@ def _raw_arguments(request: Request) -> bytes:
     return bytes(fields["arguments"]) if "arguments" in fields else b"{}"
 
 
-def _to_send(ask: Proposal, judged: CallProposed, outcome: Outcome) -> bytes | None:
+def _to_send(ask: Proposal, judged: CallProposed) -> bytes | None:
     """The params as they go upstream: the client's own bytes but for what had to change."""
     changed: dict[str, Any] = {}
     name_field = _NAME_FIELD[ask.request.method]
     value = ask.request.value
     if value is not None and value.get(name_field) != judged.tool.name:
         changed[name_field] = judged.tool.name
-    if isinstance(outcome.verdict, Rewrite) or judged.arguments is not ask.arguments:
+    if judged.arguments is not ask.arguments:
         changed["arguments"] = dict(judged.arguments)
     return splice.with_fields(ask.request.params, **changed) if changed else ask.request.params

@@ -111,5 +111,11 @@ class _Everyone:
     def notify(self, method: str, params: bytes | None) -> None:
         self._board.tell(method, params)
 
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
     async def request(self, method: str, params: bytes | None) -> Reply:
         return await NOWHERE.request(method, params)

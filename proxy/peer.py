@@ -29,21 +29,28 @@ class _Cancelled(msgspec.Struct):
 class _InFlight:
     """The scope of one request that the other side sent."""
 
-    __slots__ = ("_peer", "cancelled", "request_id", "task")
+    __slots__ = ("_peer", "begun", "cancelled", "request_id", "task")
 
     def __init__(self, peer: Peer, id: bytes) -> None:
         self._peer = peer
         self.request_id: bytes | None = id
         self.task: asyncio.Task[None] | None = None
+        self.begun = False
         self.cancelled = False
 
     def cancel(self) -> None:
         self.cancelled = True
-        if self.task is not None:
+        if self.begun and self.task is not None:  # a task that is cancelled before it begins never cleans up
             self.task.cancel()
 
     def notify(self, method: str, params: bytes | None) -> None:
         self._peer.notify(method, params)
+
+    def stream(self) -> None:
+        """A pipe has no streams of its own."""
+
+    def release(self) -> None:
+        """Nor can it break one off."""
 
     async def request(self, method: str, params: bytes | None) -> Reply:
         try:
@@ -128,6 +135,12 @@ class Peer:
         if self._lost is None:
             self._send(frames.notification(method, params))
 
+    def stream(self) -> None:
+        """A pipe has no streams of its own."""
+
+    def release(self) -> None:
+        """Nor can it break one off."""
+
     def lost(self, reason: str) -> None:
         """The connection is gone: what was asked fails, what was being served is cancelled. Idempotent."""
         if self._lost is not None:
@@ -158,7 +171,10 @@ class Peer:
         scope.task = asyncio.create_task(self._answer(frame, scope))
 
     async def _answer(self, frame: Request, scope: _InFlight) -> None:
+        scope.begun = True
         try:
+            if scope.cancelled:
+                return
             reply = await self._handler.request(frame, scope)
             # A cancelled request gets no answer (2025-11-25 and 2026-07-28, "Cancellation").
             if self._lost is None and not scope.cancelled:

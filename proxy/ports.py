@@ -71,6 +71,14 @@ class Scope(Protocol):
         """Send a notification. Never waits; order is kept."""
         ...
 
+    def stream(self) -> None:
+        """The upstream answers by a stream of events: so does the downstream, where its transport has streams."""
+        ...
+
+    def release(self) -> None:
+        """The upstream broke its stream off to be polled for the rest: so does the downstream, where it can."""
+        ...
+
     async def request(self, method: str, params: bytes | None) -> Reply:
         """Ask the other side something and wait for its answer. A dead connection answers with a ``Failure``."""
         ...

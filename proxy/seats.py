@@ -13,7 +13,7 @@ import anyio.abc
 import msgspec
 
 from fuseboard import frames, splice
-from fuseboard.calls import PROGRESS, Calls, CallScope, progress_token, with_progress_token
+from fuseboard.calls import ACKNOWLEDGED, LISTEN, PROGRESS, Calls, CallScope, progress_token, with_progress_token
 from fuseboard.era import SERVER_INFO_KEY, Era, own_initialize, speaks_stateless
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Result, Scope
@@ -83,6 +83,12 @@ class _Nowhere:
     request_id: bytes | None = None
 
     def notify(self, method: str, params: bytes | None) -> None:
+        return None
+
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
         return None
 
     async def request(self, method: str, params: bytes | None) -> Reply:
@@ -292,6 +298,8 @@ class SharedSeat(_Seat):
         super().__init__(upstream, tasks)
         self._tokens = 0
         self._probing = anyio.Lock()
+        self._subscribing = anyio.Semaphore(1)
+        self._unacknowledged: CallScope | None = None
 
     async def speaks(self, params: bytes | None) -> bool:
         """Whether the upstream speaks this era at all; asked once. ``params`` carry the envelope of whoever asks.
@@ -308,6 +316,8 @@ class SharedSeat(_Seat):
     async def request(
         self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
     ) -> Reply:
+        if method == LISTEN and not self.upstream.scoped:
+            return await self._listen(params, CallScope(scope, None))
         token = progress_token(params)
         if token is None or self.upstream.scoped:
             return await self._send(method, params, CallScope(scope, token), token, headers)
@@ -316,6 +326,22 @@ class SharedSeat(_Seat):
         sent = b"%d" % self._tokens
         assert params is not None
         return await self._send(method, with_progress_token(params, sent), CallScope(scope, token), sent, headers)
+
+    async def _listen(self, params: bytes | None, call: CallScope) -> Reply:
+        """On a pipe only the acknowledgement says by which id a subscription goes, so one is opened after the other."""
+        await self._subscribing.acquire()
+        self._unacknowledged = call
+        try:
+            link = await self.open()
+            return await link.request(LISTEN, params, call)
+        finally:
+            self._acknowledged(call)
+            self._calls.unsubscribed(call)
+
+    def _acknowledged(self, call: CallScope) -> None:
+        if self._unacknowledged is call:
+            self._unacknowledged = None
+            self._subscribing.release()
 
     async def _open(self) -> Link:
         return await self.upstream.connect(Era.STATELESS, _Inbound(self))
@@ -349,7 +375,12 @@ class SharedSeat(_Seat):
     def told(self, method: str, params: bytes | None) -> None:
         if method == TOOLS_CHANGED:
             self.upstream.catalog(self.era).changed()
-        call = self._calls.of_progress(params) if method == PROGRESS else self._calls.only()
+        if method == ACKNOWLEDGED and (subscriber := self._unacknowledged) is not None:
+            self._calls.subscribed(subscriber, params)
+            self._acknowledged(subscriber)
+        call = self._calls.of_progress(params) if method == PROGRESS else self._calls.of_subscription(params)
+        if call is None and method != PROGRESS:
+            call = self._calls.only()
         if call is not None:
             call.notify(method, params)
         else:  # another caller's message must not reach this one

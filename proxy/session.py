@@ -335,6 +335,12 @@ class _Silent:
     def notify(self, method: str, params: bytes | None) -> None:
         return None
 
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
     async def request(self, method: str, params: bytes | None) -> Reply:
         return frames.failure(METHOD_NOT_FOUND, f"{method} cannot be answered inside a listing")
 

@@ -40,6 +40,8 @@ class StatelessSession(ClientSession):
         self._bridging = anyio.Lock()
 
     async def _route(self, request: Request, scope: Scope) -> Reply:
+        if request.method in era.REMOVED:
+            return frames.failure(METHOD_NOT_FOUND, f"Method not found: {request.method} is gone since 2026-07-28")
         if self._only is not None:
             upstream = self._board.upstreams[self._only]
             if not upstream.stateless and not await self._shared.at(upstream).speaks(_probe_params(request)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, get_args
 
 import pytest
@@ -27,14 +26,14 @@ def test_the_union_of_events_is_closed() -> None:
     ids=lambda record: type(record).__name__,
 )
 def test_every_record_is_frozen(record: Any) -> None:
-    for field in dataclasses.fields(record):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(record, field.name, None)
+    for field in type(record).__match_args__:
+        with pytest.raises(AttributeError):
+            setattr(record, field, None)
 
 
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
 def test_every_event_carries_its_own_time(kind: type) -> None:
-    assert dataclasses.fields(kind)[0].name == "at"
+    assert kind.__match_args__[0] == "at"
 
 
 def test_a_tool_of_which_nothing_is_known_is_taken_for_the_worst() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import get_args
 
 import pytest
@@ -19,9 +18,9 @@ def test_the_union_of_writes_is_closed() -> None:
 @pytest.mark.parametrize("write", EACH, ids=lambda write: type(write).__name__)
 def test_every_write_names_its_key_and_how_long_it_lasts_and_is_frozen(write: Write) -> None:
     assert (write.key, write.ttl_s) == ("k", 60)
-    for field in dataclasses.fields(write):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(write, field.name, None)
+    for field in type(write).__match_args__:
+        with pytest.raises(AttributeError):
+            setattr(write, field, None)
 
 
 def test_a_snapshot_gives_what_was_read_and_a_default_for_the_rest() -> None:
@@ -35,5 +34,5 @@ def test_the_empty_snapshot_is_empty_and_stays_so() -> None:
     assert (dict(EMPTY.values), dict(EMPTY.versions)) == ({}, {})
     with pytest.raises(TypeError):
         EMPTY.values["a"] = 1  # type: ignore[index]
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         EMPTY.values = {}  # type: ignore[misc]

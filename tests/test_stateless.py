@@ -163,6 +163,39 @@ async def test_a_subscription_goes_by_the_clients_own_request_id() -> None:
         assert server.cancelled == ["subscriptions/listen"]
 
 
+async def test_subscriptions_of_several_clients_stay_apart_on_one_pipe() -> None:
+    ids = iter(("first", "second"))
+
+    async def listens(asked: Asked) -> Reply:
+        tag = {"_meta": {SUBSCRIPTION: next(ids)}}
+        server.links[0].tell("notifications/subscriptions/acknowledged", tag)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    server = FakeServer("one", FakeTool("look"))
+    server.acts["subscriptions/listen"] = listens
+    async with playing(server) as play:
+        ada, bob = [await play.connect(Era.STATELESS, principal=who) for who in ("ada", "bob")]
+        async with anyio.create_task_group() as tasks:
+            for client in (ada, bob):
+                tasks.start_soon(client.request, "subscriptions/listen")
+                await client.heard.until("notifications/subscriptions/acknowledged")
+            await ada.call("look")
+            server.links[0].tell("notifications/tools/list_changed", {"_meta": {SUBSCRIPTION: "second"}})
+            tasks.cancel_scope.cancel()
+        assert [method for method, _ in ada.heard.noticed] == ["notifications/subscriptions/acknowledged"]
+        assert [params["_meta"][SUBSCRIPTION] for _, params in bob.heard.noticed] == [1, 1]
+
+
+async def test_a_subscription_that_is_refused_keeps_no_other_waiting() -> None:
+    server = FakeServer("one", FakeTool("look"))
+    async with playing(server) as play:
+        client = await play.connect(Era.STATELESS)
+        for _ in range(2):
+            with pytest.raises(RpcError, match="Method not found"):
+                await client.request("subscriptions/listen")
+
+
 async def test_a_server_of_this_era_that_asks_by_a_request_is_told_that_there_are_none() -> None:
     server = FakeServer("one", FakeTool("look"))
     async with playing(server) as play:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import get_args
 
 import pytest
@@ -27,9 +26,9 @@ def test_each_verdict_has_one_word_in_ledger_and_answers(verdict: Verdict, word:
 def test_every_verdict_is_frozen_and_carries_facts_and_writes(verdict: Verdict) -> None:
     assert verdict.facts == {}
     assert verdict.writes == ()
-    for field in dataclasses.fields(verdict):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(verdict, field.name, None)
+    for field in type(verdict).__match_args__:
+        with pytest.raises(AttributeError):
+            setattr(verdict, field, None)
 
 
 @pytest.mark.parametrize("kind", [Deny, Rewrite, Hold])

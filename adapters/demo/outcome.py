@@ -50,9 +50,9 @@ def _answered(step: Step, answer: Answer) -> Iterator[str]:
     if isinstance(step, Look):
         yield from (f"{tool} is missing from the list of tools" for tool in step.shown if tool not in answer.tools)
         yield from (f"{tool} should not be listed" for tool in step.hidden if tool in answer.tools)
-    elif step.ends.refused and answer.decision is None:
+    elif step.ends.refused and not answer.refused:
         yield f"{step.tool} should have been refused by {step.ends.rule}; the agent got: {answer.text}"
-    elif answer.failed and not step.ends.refused:
+    elif not step.ends.refused and (answer.failed or answer.refused):
         yield f"{step.tool} should have gone through; the agent got: {answer.text}"
 
 

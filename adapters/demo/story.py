@@ -76,7 +76,7 @@ class Chapter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the agent got. ``arguments`` are those that it sent, ``decision`` is Fuseboard's word in a refusal.
+    """What the agent got. ``arguments`` are those that it sent, ``decision`` is Fuseboard's word where it had one.
 
     ``failed`` is true where the tool, or the protocol, reported an error.
     """
@@ -86,6 +86,11 @@ class Answer:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     decision: Mapping[str, Any] | None = None
     failed: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing was sent. A rewritten answer has a decision too."""
+        return self.decision is not None and self.decision["verdict"] in ("deny", "hold")
 
 
 def steps_of(chapters: Iterable[Chapter]) -> tuple[Step, ...]:

@@ -201,6 +201,12 @@ class _Back:
     def notify(self, method: str, params: bytes | None) -> None:
         self._session.standing.push(frames.notification(method, params))
 
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
     async def request(self, method: str, params: bytes | None) -> Reply:
         return await self._session.ask(self._session.standing, method, params)
 

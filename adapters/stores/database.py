@@ -80,11 +80,14 @@ def _make_private(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, lock_timeout_s: float) -> None:
-    check_version(connection, path)
-    _use_wal(connection, lock_timeout_s)
     # A power cut must not take what a durable commit promised; macOS syncs to the disk's own cache otherwise.
     connection.execute("PRAGMA fullfsync = ON")
+    version = check_version(connection, path)
+    _use_wal(connection, lock_timeout_s)
+    if version == SCHEMA_VERSION:
+        return
     connection.execute("BEGIN IMMEDIATE")
+    # Looked at again under the lock: another process may have made the tables meanwhile.
     if check_version(connection, path) == 0:
         for statement in DDL.split(";"):
             connection.execute(statement)

@@ -36,9 +36,13 @@ class LedgerFile:
         except UnicodeEncodeError:
             self._transact(batch, lambda rows: list(records.scrubbed(rows)))
 
-    def prune(self, before: float) -> bool:
-        """Delete some of the calls that began before ``before`` (Unix seconds); whether there may be more."""
+    def prune(self, before: float, at: float) -> bool:
+        """Delete state that has expired at ``at``, and some of the calls that began before ``before`` (Unix seconds).
+
+        Returns whether there may be more of them.
+        """
         self._sync(False)
+        self._connection.execute("DELETE FROM state WHERE expires_at <= ?", (at,))
         oldest = "SELECT rowid FROM calls WHERE at < ? ORDER BY at LIMIT ?"
         deleted = self._connection.execute(f"DELETE FROM calls WHERE rowid IN ({oldest})", (before, _PRUNE_ROWS))
         return deleted.rowcount == _PRUNE_ROWS

@@ -73,8 +73,8 @@ class SqliteStore:
         return True
 
     def prune(self, keep_s: float, *, at: float) -> None:
-        """Delete what began more than ``keep_s`` seconds before ``at``, in the background."""
-        self._writer.prune(at - keep_s)
+        """Delete calls that began more than ``keep_s`` seconds before ``at`` (Unix seconds), in the background."""
+        self._writer.prune(at - keep_s, at=at)
 
     async def close(self) -> None:
         await self._writer.close()

@@ -58,7 +58,7 @@ class Writer:
         self._kept: list[Job] = []
         self._asleep = False
         self._urgent = False
-        self._prune_before: float | None = None
+        self._prune: tuple[float, float] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="fuseboard-ledger", daemon=True)
         self._thread.start()
@@ -96,9 +96,12 @@ class Writer:
             if self.crowded:
                 await waiter
 
-    def prune(self, before: float) -> None:
-        """Delete calls that began before ``before`` (Unix seconds), a slice between batches until none is left."""
-        self._prune_before = before
+    def prune(self, before: float, *, at: float) -> None:
+        """Delete calls that began before ``before``, and state that has expired at ``at`` (both Unix seconds).
+
+        Goes a slice at a time between batches, until none is left.
+        """
+        self._prune = (before, at)
         self.hurry()
 
     async def close(self) -> None:
@@ -112,8 +115,12 @@ class Writer:
     # The thread's side
 
     def _run(self) -> None:
-        while not self.closed or (self._jobs and not self.fault):
+        while not self.closed:
             self._wait()
+            self._cycle()
+        # Once closed nothing new comes: what still waits is written, and after a fault it has one more try.
+        self._cycle()
+        while self._jobs and not self.fault:
             self._cycle()
         lost = len(self._kept) + len(self._jobs)
         if lost:
@@ -129,8 +136,8 @@ class Writer:
         if self._jobs:
             self._urgent = True
         try:
-            if self._prune_before is not None and not self._file.prune(self._prune_before):
-                self._prune_before = None
+            if self._prune and not self._file.prune(*self._prune):
+                self._prune = None
             if jobs or self.fault:
                 self._write(jobs)
         except Exception as error:  # A thread's root: whatever happens, who waits is told and the thread lives on.
@@ -150,7 +157,7 @@ class Writer:
         if not self.fault:
             self._asleep = True
             # A job put before the flag was seen rings no bell, so look once more before sleeping.
-            while not self._jobs and not self._urgent and self._prune_before is None:
+            while not self._jobs and not self._urgent and not self._prune:
                 self._bell.get()
             self._asleep = False
         patience_s = _RETRY_S if self.fault else self._linger_s
@@ -166,15 +173,15 @@ class Writer:
 
     def _sift(self, jobs: Sequence[Job]) -> None:
         """Write the jobs one by one: a mistake in one of them costs no other its record."""
-        for job in jobs:
+        for n, job in enumerate(jobs):
             try:
                 self._write([job])
             except Exception as error:
                 if is_disk_fault(error):
-                    self._fail([job], error)
-                else:
-                    _log.exception("a commit cannot be written to the ledger and is lost: %r", job.entry)
-                    self._signal([job], f"{error!r}")
+                    self._fail(jobs[n:], error)
+                    return
+                _log.exception("call %s cannot be written to the ledger and is lost", job.entry and job.entry.id)
+                self._signal([job], repr(error))
             else:
                 self._succeed([job])
 
@@ -187,7 +194,7 @@ class Writer:
     def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
         """Tell who waits, and keep what must still be written."""
         if self.fault != str(error):
-            _log.error("the ledger cannot be written, commits are refused: %s", error, exc_info=error)
+            _log.error("the ledger cannot be written, commits are refused: %s", error)
         self.fault = str(error)
         self._kept += map(_again, jobs)
         self._signal(jobs, self.fault)

@@ -37,6 +37,12 @@ class _Back:
     def notify(self, method: str, params: bytes | None) -> None:
         self.tasks.start_soon(self.link.notify, method, params)
 
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
     async def request(self, method: str, params: bytes | None) -> Reply:
         try:
             return await self.link.request(method, params, self)

@@ -113,6 +113,7 @@ class HttpLink:
         """Raise :class:`UpstreamLost` where this answer says that the session has ended."""
 
     async def _streamed(self, response: aiohttp.ClientResponse, id: bytes, scope: Scope) -> Reply:
+        scope.stream()
         reply = await self._read_events(response, EventParser(limit_bytes=self._wire.limit_bytes), id, scope)
         if reply is None:
             raise UpstreamLost(self._wire.name, f"{self._wire.name} ended its stream before it answered")

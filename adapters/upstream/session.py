@@ -144,10 +144,12 @@ class SessionLink(HttpLink):
 
     async def _streamed(self, response: aiohttp.ClientResponse, id: bytes, scope: Scope) -> Reply:
         """Read the answer off the stream, and off its continuations where the server breaks it off (SEP-1699)."""
+        scope.stream()
         parser = EventParser(limit_bytes=self._wire.limit_bytes)
         reply = await self._read_events(response, parser, id, scope)
         attempt = 0
         while reply is None and parser.last_event_id is not None and attempt < RESUME_ATTEMPTS:
+            scope.release()
             await anyio.sleep(_delay_s(parser.retry_ms, attempt))
             seen = parser.dispatched
             reply = await self._continue(parser, id, scope)

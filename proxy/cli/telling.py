@@ -69,7 +69,7 @@ def _listed(look: Look, answer: Answer) -> Iterator[Text]:
 
 
 def _called(call: Call, answer: Answer, width: int) -> Iterator[Text]:
-    if answer.decision is not None:
+    if answer.refused and answer.decision is not None:
         mark, style, word = _REFUSED[answer.decision["verdict"]]
         head = Text().append(mark, style=style).append(call.tool).append(f"  {word} by ", style=style)
         yield head.append(clean(str(answer.decision["rule"])), style=style)

@@ -255,6 +255,12 @@ class FakeLink:
 class _Unheard:
     request_id: bytes | None = b'"q1"'
 
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
     def notify(self, method: str, params: bytes | None) -> None:
         raise AssertionError(f"nobody is told {method} here")
 

@@ -56,6 +56,12 @@ class CallScope(Notices):
         self.asks_cancelled = 0
         self._answer = answer
 
+    def stream(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
     def notify(self, method: str, params: bytes | None) -> None:
         self.took(method, params)
 

@@ -61,6 +61,7 @@ TOOLS: dict[str, bytes] = {
         ("slow", rb'{"type":"object"}', rb'"annotations":{"readOnlyHint":true},'),
         ("progress", rb'{"type":"object"}', rb""),
         ("log", rb'{"type":"object"}', rb""),
+        ("shout", rb'{"type":"object"}', rb""),
         ("sample", rb'{"type":"object"}', rb""),
         ("elicit", rb'{"type":"object"}', rb""),
         ("roots", rb'{"type":"object"}', rb""),
@@ -96,6 +97,9 @@ SERVER_REQUESTS: dict[str, tuple[str, bytes]] = {
 """By tool: what the upstream asks of the client before it answers."""
 
 LOG_PARAMS = rb'{"level":"info","logger":"raw","data":{"price":1.10},' + ODD + rb"}"
+
+
+SHOUT_PARAMS = rb'{"volume":1.10,' + ODD + rb"}"
 
 
 def text_result(text: bytes) -> bytes:

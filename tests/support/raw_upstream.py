@@ -236,6 +236,10 @@ class Server:
             exchange.notify("notifications/message", answers.LOG_PARAMS)
         return answers.text_result(b"done")
 
+    async def shout(self, exchange: Exchange) -> bytes:
+        exchange.notify("notifications/acme/shout", answers.SHOUT_PARAMS)
+        return answers.text_result(b"done")
+
     async def ask_client(self, exchange: Exchange) -> bytes:
         """In the handshake era a request of its own; in the stateless one, the call is answered with what is needed."""
         name = exchange.params["name"]
@@ -314,6 +318,7 @@ TOOLS: dict[str, Callable[[Server, Exchange], Awaitable[bytes]]] = {
     "slow": Server.slow,
     "progress": Server.progress,
     "log": Server.log_message,
+    "shout": Server.shout,
     "sample": Server.ask_client,
     "elicit": Server.ask_client,
     "roots": Server.ask_client,

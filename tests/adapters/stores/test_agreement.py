@@ -43,7 +43,7 @@ class Stores(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def both(self, verb: str, *args: Any, **named: Any) -> tuple[Any, Any]:
-        return tuple(self.runner.run(getattr(store, verb)(*args, **named)) for store in (self.memory, self.sqlite))  # type: ignore[return-value]
+        return tuple(self.runner.run(getattr(store, verb)(*args, **named)) for store in (self.memory, self.sqlite))
 
     @rule(target=readings)
     def read(self) -> tuple[int, Snapshot, Snapshot]:

@@ -38,6 +38,15 @@ def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
         assert load_state(connection) == {"k": Cell({"a": [1]}, 7, 99.5)}
 
 
+def test_opening_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(path) as one:
+        one.execute("BEGIN IMMEDIATE")
+        with closing(open_database(path, lock_timeout_s=0.0)) as other:
+            assert load_state(other) == {}
+        one.execute("ROLLBACK")
+
+
 def test_the_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with opened(path) as connection:

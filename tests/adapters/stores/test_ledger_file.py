@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fuseboard.adapters.stores.database import open_database
+from fuseboard.adapters.stores.database import load_state, open_database
 from fuseboard.adapters.stores.ledger_file import LedgerFile, is_disk_fault
 from fuseboard.adapters.stores.reader import LedgerReader
 from fuseboard.adapters.stores.records import Batch
+from fuseboard.adapters.stores.table import Cell
 from fuseboard.ports import Entry
 from support.ledger_entries import BEGAN, concluded, proposed
 
@@ -75,8 +76,16 @@ def test_the_end_of_an_unknown_call_is_heard_of(
 def test_pruning_goes_slice_by_slice(connection: sqlite3.Connection) -> None:
     file = LedgerFile(connection)
     file.write(batch(*(proposed(f"d-{n:04}", at=BEGAN + n) for n in range(1203))), durable=False)
-    assert [file.prune(BEGAN + 1200) for _ in range(3)] == [True, True, False]
+    assert [file.prune(BEGAN + 1200, BEGAN) for _ in range(3)] == [True, True, False]
     assert written(connection) == [(f"d-{n}", None) for n in (1200, 1201, 1202)]
+
+
+def test_pruning_takes_the_state_that_has_expired(connection: sqlite3.Connection) -> None:
+    file, made = LedgerFile(connection), Batch()
+    made.add(None, {"past": Cell(1, 1, BEGAN), "alive": Cell(1, 1, BEGAN + 1)})
+    file.write(made, durable=False)
+    assert not file.prune(0, BEGAN)
+    assert load_state(connection).keys() == {"alive"}
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ async def test_a_ledger_that_cannot_be_written_fails_loudly_and_heals(
             await store.commit((), EMPTY, proposed("d-lost"), at=BEGAN, durable=True)
         with pytest.raises(StoreUnavailable, match="locked"):
             await store.commit((), EMPTY, proposed("d-later"), at=BEGAN)
-    assert "durable commits are refused" in caplog.text
+    assert "commits are refused" in caplog.text
     with anyio.fail_after(10):
         while True:
             try:
@@ -152,9 +152,13 @@ async def test_what_was_promised_before_a_fault_is_written_after_it(store: Sqlit
 
 async def test_a_queue_that_is_full_makes_callers_wait_and_loses_nothing(path: Path) -> None:
     store = SqliteStore.open(path, queue_limit=4)
+
+    async def commit(n: int) -> None:
+        assert await store.commit((), EMPTY, proposed(f"d-{n}"), at=BEGAN, durable=n % 3 == 0)
+
     async with anyio.create_task_group() as tasks:
         for n in range(200):
-            tasks.start_soon(lambda n=n: store.commit((), EMPTY, proposed(f"d-{n}"), at=BEGAN, durable=n % 3 == 0))
+            tasks.start_soon(commit, n)
     await store.close()
     assert len(truths(path)) == 200
 

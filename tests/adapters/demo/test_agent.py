@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp import Client
+
+from fuseboard.adapters.demo import agent
+from fuseboard.adapters.demo.servers import ops
+from fuseboard.adapters.demo.story import Answer, Call, Look, Step
+from fuseboard.events import Caller, CallProposed, Tool
+from fuseboard.policies.schema import SchemaPolicy
+from fuseboard.schemas import compile_schema
+from fuseboard.state import EMPTY
+from fuseboard.verdicts import Allow, Deny
+
+OPS = [sys.executable, "-P", "-m", "fuseboard.adapters.demo.servers.ops"]
+STEPS: tuple[Step, ...] = (Look("looks"), Call("asks", "status", {"service": "search"}))
+SCHEMA = b"""{"type": "object", "required": ["title", "size", "kind"], "properties": {
+    "title": {"type": "string"}, "size": {"type": "integer"}, "kind": {"enum": ["a", "b"]}}}"""
+FIT = {"title": "t", "size": 1, "kind": "a"}
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def begins(self, step: Step) -> None:
+        self.seen.append(f"begins: {step.tells}")
+
+    def ended(self, step: Step, answer: Answer) -> None:
+        self.seen.append(f"ended: {answer.text or len(answer.tools)}")
+
+
+async def play(command: list[str], folder: Path, *, limit_s: float = 30) -> tuple[list[Answer], list[str]]:
+    watch = Seen()
+    with (folder / "log").open("w") as log:
+        return await agent.play(STEPS, command, log=log, watch=watch, limit_s=limit_s), watch.seen
+
+
+async def test_the_steps_are_taken_in_order_and_told_as_they_happen(tmp_path: Path) -> None:
+    answers, seen = await play(OPS, tmp_path)
+    assert answers[0].tools == ("status", "roll_back", "drop_database")
+    assert answers[1] == Answer("search 3.0.2: healthy", arguments={"service": "search"})
+    assert seen == ["begins: looks", "ended: 3", "begins: asks", "ended: search 3.0.2: healthy"]
+
+
+@pytest.mark.parametrize(
+    ("program", "limit_s"),
+    [
+        pytest.param("raise SystemExit(3)", 30.0, id="it ends at once"),
+        pytest.param("print('no protocol', flush=True)", 30.0, id="it says something else and ends"),
+        pytest.param("import sys; sys.stdin.read()", 0.5, id="it never answers"),
+    ],
+)
+async def test_a_proxy_that_does_not_serve_cuts_the_story_short(program: str, limit_s: float, tmp_path: Path) -> None:
+    with pytest.raises(agent.StoryCutShort):
+        await play([sys.executable, "-c", program], tmp_path, limit_s=limit_s)
+
+
+async def test_a_program_that_is_not_there_cuts_the_story_short(tmp_path: Path) -> None:
+    with pytest.raises(agent.StoryCutShort, match="no-such-program"):
+        await play([str(tmp_path / "no-such-program")], tmp_path)
+
+
+async def test_what_a_tool_refuses_is_no_decision_of_ours() -> None:
+    async with Client(ops.server()) as client:
+        answer = await agent.take(client, Call("asks", "status", {"service": "nothing"}), Answer())
+    assert answer.failed
+    assert answer.decision is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param('- /size: found "big" (string); expected integer', {"size": 1}, id="a value by its path"),
+        pytest.param('- (the whole): found "size" is missing (it has nothing)', {"size": 1}, id="a missing one"),
+        pytest.param("- /sizes: found 1; expected 2", {}, id="another of a longer name is none"),
+        pytest.param("no", {}, id="a refusal that names nothing mends nothing"),
+    ],
+)
+def test_only_what_the_refusal_names_is_mended(text: str, expected: dict[str, int]) -> None:
+    before = Answer(text, arguments={"title": "kept"})
+    assert agent.mended(before, {"size": 1, "title": "changed"}) == {"title": "kept", **expected}
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={name: st.none() | st.integers() | st.just("x") | st.lists(st.just(1)) for name in FIT}
+    )
+)
+def test_whatever_is_wrong_with_flat_arguments_one_refusal_is_enough_to_mend_it(arguments: dict[str, object]) -> None:
+    tool = Tool("tickets", "open", "tickets__open", arguments=compile_schema(SCHEMA))
+    event = CallProposed(0.0, "d-1", "r-1", "tools/call", Caller("local"), tool, arguments)
+    verdict = SchemaPolicy().decide(event, EMPTY)
+    if isinstance(verdict, Deny):
+        mended = agent.mended(Answer(verdict.reason, arguments=arguments), FIT)
+        again = CallProposed(0.0, "d-2", "r-1", "tools/call", Caller("local"), tool, mended)
+        verdict = SchemaPolicy().decide(again, EMPTY)
+    assert isinstance(verdict, Allow)

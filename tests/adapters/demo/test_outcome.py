@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from fuseboard.adapters.demo.outcome import differences, explained, run_of
+from fuseboard.adapters.demo.story import Answer, Call, Look, Step, denied
+
+
+@dataclass(frozen=True)
+class Record:
+    exposed: str
+    verdict: str
+    rule: str | None
+    truth: str
+
+
+STEPS: tuple[Step, ...] = (
+    Look("looks", shown=("a",), hidden=("b",)),
+    Call("reads", "a"),
+    Call("steals", "a", ends=denied("no"), explained=True),
+)
+REFUSED = Answer("no", decision={"run": "r-1", "verdict": "deny"}, failed=True)
+ANSWERS = [Answer(tools=("a", "c")), Answer("text"), REFUSED]
+RECORDS = [Record("a", "allow", "default", "ok"), Record("a", "deny", "no", "denied")]
+
+
+def test_a_story_that_went_as_told_leaves_no_difference() -> None:
+    assert differences(STEPS, ANSWERS, RECORDS) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "records", "said"),
+    [
+        pytest.param([Answer(tools=("c",)), *ANSWERS[1:]], RECORDS, "a is missing", id="a tool is not listed"),
+        pytest.param([Answer(tools=("a", "b")), *ANSWERS[1:]], RECORDS, "b should not", id="a hidden tool is listed"),
+        pytest.param([ANSWERS[0], REFUSED, REFUSED], RECORDS, "should have gone through", id="a good call is refused"),
+        pytest.param(
+            [*ANSWERS[:2], Answer("got it")], RECORDS, "refused by no; the agent got: got it", id="a bad call passes"
+        ),
+        pytest.param(ANSWERS, RECORDS[:1], "2 calls were made, and the ledger has 1", id="a call is not recorded"),
+        pytest.param(ANSWERS, RECORDS[::-1], "call 1 is recorded as a: deny by no", id="the order is another"),
+        pytest.param(ANSWERS, [RECORDS[0], Record("a", "deny", "x", "denied")], "deny by x", id="another rule spoke"),
+        pytest.param(ANSWERS, [Record("a", "allow", None, "empty"), RECORDS[1]], "empty", id="another truth"),
+    ],
+)
+def test_a_difference_says_what_went_otherwise(answers: Sequence[Answer], records: Sequence[Record], said: str) -> None:
+    assert said in "\n".join(differences(STEPS, answers, records))
+
+
+def test_the_run_is_the_one_that_a_refusal_names() -> None:
+    assert run_of(ANSWERS) == "r-1"
+    assert run_of(ANSWERS[:2]) is None
+
+
+def test_the_explained_call_is_found_in_the_ledger() -> None:
+    assert explained(STEPS, RECORDS) is RECORDS[1]
+    assert explained(STEPS, RECORDS[:1]) is None

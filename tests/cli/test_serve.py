@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+from support.frame_log import FrameLog
+from support.proxy import fuseboard, wrapped
+from support.servers import raw_command
+
+ECHO = ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["wrap"], "name the server", id="wrap needs a server"),
+        pytest.param(["wrap", "--http", "8080", "--", "cat"], "127.0.0.1:8080", id="an address needs host and port"),
+        pytest.param(["wrap", "--http", "127.0.0.1:99999", "--", "cat"], "write it like", id="a port ends at 65535"),
+        pytest.param(
+            ["wrap", "--http", "0.0.0.0:8080", "--", "cat"], "needs `auth:`", id="an open door needs a doorman"
+        ),
+        pytest.param(
+            ["wrap", "--http", "[::]:8080", "--", "cat"], "needs `auth:`", id="the open door of IPv6 needs one too"
+        ),
+        pytest.param(["wrap", "--env", "A", "--", "cat"], "NAME=VALUE", id="a variable needs a value"),
+        pytest.param(["wrap", "--name", "a__b", "--", "cat"], "a__b", id="a name must not look like a tool's prefix"),
+        pytest.param(["serve", "--stdio", "--http", "127.0.0.1:1"], "exclude", id="one face at a time"),
+        pytest.param(["serve", "--config", "nowhere.yaml"], "nowhere.yaml", id="a missing file is named"),
+        pytest.param(["serve", "--nonsense"], "--nonsense", id="an unknown option is named"),
+    ],
+)
+async def test_a_wrong_call_is_refused_with_exit_code_2(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = await fuseboard(*arguments, state=tmp_path, ok=False)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert said in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    command = raw_command(FrameLog(tmp_path / "upstream.log"))
+    async with wrapped(command, tmp_path, front="http") as proxy:
+        address = f"127.0.0.1:{proxy.port}"
+        done = await fuseboard("wrap", "--http", address, "--", *command, state=tmp_path / "other", ok=False)
+    assert done.returncode == 2
+    assert address in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+async def test_keys_that_are_not_enforced_are_named_at_the_start(tmp_path: Path) -> None:
+    command = raw_command(FrameLog(tmp_path / "upstream.log"))
+    async with wrapped(command, tmp_path, front="http", config="loops: {repeat: 5}\n") as proxy:
+        assert "loops is read but not enforced" in proxy.stderr
