@@ -138,13 +138,9 @@ def initialize_params(meta: dict[str, Any]) -> bytes:
     )
 
 
-class _Supported(msgspec.Struct):
-    supported: list[str] = []
-
-
 class _Refusal(msgspec.Struct):
     code: int = 0
-    data: _Supported | None = None
+    data: Any = None
 
 
 def speaks_stateless(refusal: Failure) -> bool:
@@ -157,7 +153,8 @@ def speaks_stateless(refusal: Failure) -> bool:
     except msgspec.MsgspecError:
         return False
     if error.code == UNSUPPORTED_VERSION:
-        return error.data is not None and any(version in STATELESS_VERSIONS for version in error.data.supported)
+        supported = error.data.get("supported") if isinstance(error.data, dict) else None
+        return isinstance(supported, list) and any(version in STATELESS_VERSIONS for version in supported)
     return error.code in (HEADER_MISMATCH, MISSING_CAPABILITY)
 
 

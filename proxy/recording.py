@@ -30,27 +30,39 @@ class Redactor:
         forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
         known = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
-        self._longest_bytes = max((len(form.encode()) for form in known), default=0)
+        self._longest_bytes = max([4, *(len(form.encode()) for form in known)])  # four for the longest character
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(_MASK, text) if self._pattern is not None else text
 
     def head(self, raw: bytes, size_bytes: int) -> str:
         """The first bytes as text. A secret that the cut would halve is left out whole: its half is no longer found."""
-        end = len(raw[:size_bytes].decode(errors="ignore"))
+        end = len(raw[:size_bytes].decode(errors="replace"))
         text = raw[: size_bytes + self._longest_bytes].decode(errors="replace")
         for match in self._pattern.finditer(text) if self._pattern is not None else ():
             if match.start() < end < match.end():
                 end = match.start()
         return self(text[:end])
 
-    def json(self, value: dict[str, Any]) -> dict[str, Any]:
-        """A JSON object, masked in all its depth."""
-        if self._pattern is None:
-            return value
-        text = msgspec.json.encode(value).decode()
-        masked: dict[str, Any] = value if (clean := self(text)) == text else msgspec.json.decode(clean)
-        return masked
+    def json(self, raw: bytes) -> str:
+        """A JSON text, which stays one: masked as text, it might lose the second half of an escape."""
+        text = raw.decode()
+        if self._pattern is None or not (b"\\u" in raw or self._pattern.search(text)):
+            return text
+        masked = self.value(value := json.loads(text))
+        return text if masked == value else msgspec.json.encode(masked).decode()
+
+    def value(self, value: Any) -> Any:
+        """A JSON value, masked in all its depth."""
+        match value:
+            case str():
+                return self(value)
+            case Mapping():
+                return {self(key): self.value(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.value(inner) for inner in value]
+            case _:
+                return value
 
 
 class Recorder:
@@ -134,12 +146,12 @@ class Recorder:
         )
 
     def _checks(self, outcome: Outcome) -> list[dict[str, Any]]:
-        return [self._redact.json(check.to_json()) for check in outcome.checks]
+        return [self._redact.value(check.to_json()) for check in outcome.checks]
 
     def _kept(self, raw: bytes, digest: str) -> str | None:
         match self._arguments:
             case "full":
-                return self._redact(raw.decode())
+                return self._redact.json(raw)
             case "hashed":
                 return f"sha256:{digest}"
             case _:

@@ -15,6 +15,10 @@ DECISION = "fuseboard/decision"
 """The ``_meta`` key under which every answer that Fuseboard wrote or changed says so."""
 
 
+UNANSWERED = "Nobody can be asked in this version, so the call was refused: do something else, or tell the user."
+"""What a held call says as long as there are no approvals."""
+
+
 def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: str | None = None) -> dict[str, Any]:
     """The machine's half of a refusal. Contract: ``{id, run, verdict, policy, rule, reason, retry_after_s?}``."""
     said: dict[str, Any] = {
@@ -32,6 +36,8 @@ def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: 
 
 def text(verdict: Deny | Hold, id: str) -> str:
     """The model's half. The id at its end is the key for ``fuseboard trace why``."""
+    if isinstance(verdict, Hold):
+        return f"{verdict.reason} {UNANSWERED} [{id}]"
     return f"{verdict.reason} [{id}]"
 
 

@@ -111,7 +111,13 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
     try:
         anyio.run(main, backend_options={"use_uvloop": _uvloop()})
     except* OSError as group:
-        raise usage(f"--http {http}: {group.exceptions[0]}") from None
+        raise usage(f"--http {http}: {_first(group)}") from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Task groups nest, and so do their exception groups: the fault itself is a leaf."""
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def _uvloop() -> bool:

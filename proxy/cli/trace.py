@@ -80,7 +80,10 @@ def why(
     json: Json = False,
     state: State = None,
 ) -> None:
-    """Explain one decision: the evidence, the rule, what was told, sent and answered."""
+    """Explain one decision.
+
+    What was asked, what each policy said and on what evidence, what the model was told, what was sent and came back.
+    """
     with _ledger(state) as ledger:
         found = _find_call(ledger, call)
         if json:

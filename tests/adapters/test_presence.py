@@ -12,7 +12,7 @@ from fuseboard.adapters.presence import FOLDER, announced, running
 
 async def appeared(state: Path, wanted: object) -> None:
     with anyio.fail_after(5):
-        while [one.get("upstreams") for one in running(state)] != [wanted]:
+        while [one.get("upstreams") for one in running(state)] != [wanted]:  # noqa: ASYNC110 (a file has no event)
             await anyio.sleep(0.01)
 
 

@@ -3,9 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.proxy import fuseboard
 
 from fuseboard import __version__
+from support.proxy import fuseboard
 
 VERBS = ("wrap", "serve", "check", "schema", "status", "trace", "demo")
 

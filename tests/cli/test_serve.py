@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from support.frame_log import FrameLog
 from support.proxy import fuseboard, wrapped
 from support.servers import raw_command
@@ -42,6 +43,7 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         done = await fuseboard("wrap", "--http", address, "--", *command, state=tmp_path / "other", ok=False)
     assert done.returncode == 2
     assert address in done.stderr.decode()
+    assert "in use" in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
 
 

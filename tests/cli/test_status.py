@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import anyio
+
 from support.frame_log import FrameLog
 from support.proxy import Proxy, fuseboard, served, wrapped
 from support.servers import raw_command
@@ -30,12 +31,8 @@ async def test_a_running_proxy_is_shown_with_its_upstream(tmp_path: Path) -> Non
 
 
 async def test_a_dead_upstream_is_said_to_be_dead_and_why(tmp_path: Path) -> None:
-    config = {
-        "servers": {
-            "alive": {"command": raw_command(FrameLog(tmp_path / "log"))[0], "args": raw_command(FrameLog(tmp_path / "log"))[1:]},
-            "dead": {"command": "/does/not/exist"},
-        }
-    }
+    program, *arguments = raw_command(FrameLog(tmp_path / "log"))
+    config = {"servers": {"alive": {"command": program, "args": arguments}, "dead": {"command": "/does/not/exist"}}}
     async with served(config, tmp_path, front="http") as proxy:
         entry = await shown(proxy, "down")
         assert entry["code"] == 3

@@ -8,6 +8,7 @@ async with http_sse(url) as client:                          HTTP+SSE
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ class HttpClient(RawClient):
         self._tasks.start_soon(exchange)
 
     async def _post(self, frame: bytes, headers: Mapping[str, str]) -> None:
-        async with self.http.post(self.url, data=frame, headers={**self.headers, **headers}) as response:
+        async with self.http.post(self.url, data=_body(frame), headers={**self.headers, **headers}) as response:
             self.responses.append((response.status, response.headers))
             if "mcp-session-id" in response.headers:
                 self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
@@ -148,8 +149,15 @@ class SseClient(HttpClient):
         await self._post(frame, {})
 
     async def _post(self, frame: bytes, headers: Mapping[str, str]) -> None:
-        async with self.http.post(self.url, data=frame, headers={"content-type": "application/json"}) as response:
+        async with self.http.post(
+            self.url, data=_body(frame), headers={"content-type": "application/json"}
+        ) as response:
             self.responses.append((response.status, response.headers))
+
+
+def _body(frame: bytes) -> bytes | io.BytesIO:
+    """aiohttp warns of a large body that comes as bytes."""
+    return frame if len(frame) < 1_000_000 else io.BytesIO(frame)
 
 
 async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, bytes]]:

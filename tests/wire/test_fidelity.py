@@ -86,7 +86,9 @@ def assert_sent_as_it_was(client: RawClient, log: FrameLog, method: str, params:
 
 
 async def the_notifications(client: RawClient, log: FrameLog, way: RawWay) -> None:
-    await client.ask("tools/call", {"name": "progress", "arguments": {"times": 2}, "_meta": {"progressToken": "p\u00e9"}})
+    await client.ask(
+        "tools/call", {"name": "progress", "arguments": {"times": 2}, "_meta": {"progressToken": "p\u00e9"}}
+    )
     for step in (b"0.50", b"1.50"):
         progress = await client.next("notifications/progress")
         assert json.loads(progress)["params"]["progressToken"] == "pé"

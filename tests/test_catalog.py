@@ -1,0 +1,228 @@
+"""What an upstream's tools are: its own definitions, read together with what the operator knows of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fuseboard.catalog import Catalog, effect_of
+from fuseboard.config import StdioServer
+from fuseboard.events import Effect, Trust
+from fuseboard.routing import Names
+
+READ, WRITE, DESTRUCTIVE = Effect
+HARM = list(Effect)
+
+
+def catalog(*, prefixed: bool = True, **server: Any) -> Catalog:
+    return Catalog("u", StdioServer.model_validate({"command": "fake", **server}), Names("u", prefixed=prefixed))
+
+
+def page(*tools: dict[str, Any] | str, **more: Any) -> bytes:
+    definitions = [{"name": tool} if isinstance(tool, str) else tool for tool in tools]
+    return json.dumps({"tools": definitions, **more}).encode()
+
+
+def learnt(*tools: dict[str, Any] | str, **server: Any) -> Catalog:
+    taught = catalog(**server)
+    taught.learn(page(*tools), at=1.0, first_page=True)
+    return taught
+
+
+# What a tool does to the world.
+
+
+@pytest.mark.parametrize(
+    ("stated", "trust", "read_only", "destructive", "effect"),
+    [
+        pytest.param(None, Trust.UNTRUSTED, None, None, DESTRUCTIVE, id="nobody says anything"),
+        pytest.param(None, Trust.UNTRUSTED, True, None, DESTRUCTIVE, id="a stranger's hint loosens nothing"),
+        pytest.param(None, Trust.INTERNAL, True, False, DESTRUCTIVE, id="nor does that of a server of the house"),
+        pytest.param(None, Trust.TRUSTED, True, None, READ, id="a trusted server's hint counts"),
+        pytest.param(None, Trust.TRUSTED, True, True, READ, id="what only reads destroys nothing, whatever is said"),
+        pytest.param(None, Trust.TRUSTED, False, False, WRITE, id="a trusted server writes without destroying"),
+        pytest.param(None, Trust.TRUSTED, None, False, WRITE, id="it says only that it does not destroy"),
+        pytest.param(None, Trust.TRUSTED, False, None, DESTRUCTIVE, id="what writes destroys, unless it is denied"),
+        pytest.param(None, Trust.TRUSTED, None, True, DESTRUCTIVE, id="a trusted server destroys"),
+        pytest.param(None, Trust.TRUSTED, None, None, DESTRUCTIVE, id="a trusted server says nothing"),
+        pytest.param("read", Trust.UNTRUSTED, None, None, READ, id="the operator's word alone"),
+        pytest.param("read", Trust.UNTRUSTED, True, None, READ, id="the operator and the hint agree"),
+        pytest.param("read", Trust.UNTRUSTED, False, None, WRITE, id="a hint of writing tightens"),
+        pytest.param("read", Trust.UNTRUSTED, None, False, WRITE, id="a hint of harmless writing tightens too"),
+        pytest.param("read", Trust.TRUSTED, None, True, DESTRUCTIVE, id="a hint of destruction tightens most"),
+        pytest.param("write", Trust.TRUSTED, True, None, WRITE, id="not even a trusted hint loosens the operator"),
+        pytest.param("destructive", Trust.TRUSTED, True, False, DESTRUCTIVE, id="nor the strictest one"),
+    ],
+)
+def test_effect(stated: str | None, trust: Trust, read_only: Any, destructive: Any, effect: Effect) -> None:
+    assert effect_of(stated, trust, read_only=read_only, destructive=destructive) is effect
+
+
+@pytest.mark.parametrize("stated", ["read", "write", "destructive"])
+@pytest.mark.parametrize("trust", Trust)
+@pytest.mark.parametrize("read_only", [None, True, False])
+@pytest.mark.parametrize("destructive", [None, True, False])
+def test_no_hint_whatever_loosens_what_the_operator_stated(
+    stated: str, trust: Trust, read_only: bool | None, destructive: bool | None
+) -> None:
+    effect = effect_of(stated, trust, read_only=read_only, destructive=destructive)
+    assert HARM.index(effect) >= HARM.index(Effect(stated))
+
+
+# A definition, read.
+
+
+def test_a_tool_is_what_its_upstream_and_its_operator_say() -> None:
+    taught = learnt(
+        {"name": "t", "annotations": {"readOnlyHint": True, "title": "T"}},
+        tools={"t": {"effect": "read", "idempotent": True}},
+        trust="internal",
+    )
+    (tool,) = taught.tools
+    assert (tool.upstream, tool.name, tool.exposed, tool.qualified) == ("u", "t", "u__t", "u__t")
+    assert (tool.effect, tool.idempotent, tool.trust) == (READ, True, Trust.INTERNAL)
+    assert tool.known
+    assert tool.arguments is tool.result is None
+    assert taught.find("t") is tool
+
+
+def test_its_schemas_judge_arguments_and_results() -> None:
+    needs = {"type": "object", "required": ["city"]}
+    (tool,) = learnt({"name": "t", "inputSchema": needs, "outputSchema": needs}).tools
+    for schema in (tool.arguments, tool.result):
+        assert schema is not None
+        assert schema.refusal is None
+        assert schema.mismatches({"city": 1}) == ()
+        assert schema.mismatches({})
+
+
+@pytest.mark.parametrize("schema", [{"inputSchema": None}, {"outputSchema": None}])
+def test_a_schema_of_null_is_none(schema: dict[str, Any]) -> None:
+    (tool,) = learnt({"name": "t", **schema}).tools
+    assert tool.arguments is tool.result is None
+
+
+def test_a_schema_that_is_none_is_kept_to_be_refused() -> None:
+    (tool,) = learnt({"name": "t", "inputSchema": 7}).tools
+    assert tool.arguments is not None
+    assert tool.arguments.refusal is not None
+
+
+@pytest.mark.parametrize(
+    "annotations", [None, 7, [], "readOnly", {"readOnlyHint": "yes"}, {"readOnlyHint": None, "destructiveHint": None}]
+)
+def test_hints_of_another_shape_say_nothing(annotations: Any) -> None:
+    (tool,) = learnt({"name": "t", "annotations": annotations}, trust="trusted").tools
+    assert tool.effect is DESTRUCTIVE
+
+
+@pytest.mark.parametrize(
+    ("expose", "shown"),
+    [
+        pytest.param(["*"], {"read_file", "write_file", "Read"}, id="all"),
+        pytest.param(["read_*"], {"read_file"}, id="a glob"),
+        pytest.param(["read_*", "write_?ile"], {"read_file", "write_file"}, id="several"),
+        pytest.param(["R*"], {"Read"}, id="letter case counts"),
+        pytest.param(["read"], set(), id="the whole name counts"),
+        pytest.param(["u__read_file"], set(), id="the upstream's own name counts"),
+        pytest.param([], set(), id="none"),
+    ],
+)
+def test_what_expose_leaves_out_is_hidden(expose: list[str], shown: set[str]) -> None:
+    taught = learnt("read_file", "write_file", "Read", expose=expose)
+    assert {tool.name for tool in taught.tools if not tool.hidden} == shown
+    assert len(taught) == 3
+
+
+def test_a_tool_that_no_listing_showed_is_taken_for_the_worst_unless_the_operator_knows_it() -> None:
+    taught = catalog(tools={"t": {"effect": "read"}}, expose=["t"], trust="trusted")
+    known, unknown = taught.unlisted("t"), taught.unlisted("x")
+    assert (known.known, known.effect, known.hidden) == (False, READ, False)
+    assert (unknown.known, unknown.effect, unknown.hidden) == (False, DESTRUCTIVE, True)
+    assert taught.find("t") is None
+
+
+# Learning.
+
+
+def test_a_listing_on_one_page_replaces_what_was_known() -> None:
+    taught = learnt("a", "b")
+    taught.learn(page("b", "c"), at=2.0, first_page=True)
+    assert [tool.name for tool in taught.tools] == ["b", "c"]
+    assert taught.learned_at == 2.0
+
+
+def test_further_pages_add_to_it() -> None:
+    taught = learnt("old")
+    taught.learn(page("a", nextCursor="2"), at=2.0, first_page=True)
+    taught.learn(page("b"), at=3.0, first_page=False)
+    assert {tool.name for tool in taught.tools} == {"old", "a", "b"}
+
+
+def test_the_same_bytes_give_the_same_tool_and_so_the_same_compiled_schemas() -> None:
+    weather = {"name": "weather", "inputSchema": {"type": "object"}}
+    taught = learnt(weather, "other")
+    before = taught.find("weather")
+    taught.learn(page("new", weather), at=2.0, first_page=True)
+    assert taught.find("weather") is before
+    taught.learn(page({**weather, "description": "x"}), at=3.0, first_page=True)
+    assert taught.find("weather") is not before
+
+
+def test_so_they_do_however_many_tools_there_are() -> None:
+    many = [f"t{number}" for number in range(2000)]
+    taught = learnt(*many)
+    before = taught.tools
+    taught.learn(page(*many, "one more"), at=2.0, first_page=True)
+    assert all(one is other for one, other in zip(before, taught.tools, strict=False))
+
+
+def test_definitions_that_change_for_ever_do_not_fill_the_memory() -> None:
+    taught = catalog()
+    for number in range(2000):
+        taught.learn(page({"name": "t", "description": str(number)}, "same"), at=1.0, first_page=True)
+    assert len(taught._built) < 300
+
+
+def test_the_same_listing_again_is_not_read_again_but_counts_as_learned() -> None:
+    taught = learnt("a")
+    before = taught.tools
+    taught.changed()
+    assert taught.learned_at is None
+    taught.learn(page("a"), at=5.0, first_page=True)
+    assert taught.learned_at == 5.0
+    assert taught.tools == before
+
+
+def test_a_listing_that_came_back_after_another_is_read_again() -> None:
+    taught = learnt("a")
+    taught.learn(page("b", nextCursor="2"), at=2.0, first_page=True)
+    taught.learn(page("a"), at=3.0, first_page=True)
+    assert [tool.name for tool in taught.tools] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"7", id="a number"),
+        pytest.param(b"{", id="no JSON"),
+        pytest.param(b'{"tools":null}', id="tools of null"),
+        pytest.param(b'{"tools":{"name":"b"}}', id="tools in an object"),
+    ],
+)
+def test_what_is_no_list_of_tools_teaches_nothing_and_is_not_asked_for_again(listing: bytes) -> None:
+    taught = learnt("a")
+    taught.learn(listing, at=2.0, first_page=True)
+    assert [tool.name for tool in taught.tools] == ["a"]
+    assert taught.learned_at == 2.0
+
+
+def test_of_a_list_with_odd_items_the_others_are_learnt() -> None:
+    taught = catalog()
+    odd = b'{"tools":[7,{"name":null},{"title":"x"},{"name":"a","inputSchema":[]}]}'
+    taught.learn(odd, at=1.0, first_page=True)
+    assert [tool.name for tool in taught.tools] == ["a"]
