@@ -13,14 +13,19 @@ UNSENT_LIMIT_BYTES: Final = 256 * 1024 * 1024
 """How much may wait for a reader who does not read, before the connection counts as dead."""
 
 
+_HEAD_BYTES: Final = 1024
+
+
 class Lines:
     """Cuts a stream of bytes into lines.
 
     ``on_line`` gets each line without its end. A line longer than ``limit_bytes`` is dropped up to its end, and
-    ``on_overlong`` is told once.
+    ``on_overlong`` is told once, with how the line began.
     """
 
-    def __init__(self, on_line: Callable[[bytes], None], on_overlong: Callable[[], None], *, limit_bytes: int) -> None:
+    def __init__(
+        self, on_line: Callable[[bytes], None], on_overlong: Callable[[bytes], None], *, limit_bytes: int
+    ) -> None:
         self._on_line = on_line
         self._on_overlong = on_overlong
         self._limit_bytes = limit_bytes
@@ -60,12 +65,13 @@ class Lines:
             return
         self._buffer += rest
         if len(self._buffer) > self._limit_bytes:
+            head = bytes(self._buffer[:_HEAD_BYTES])
             self._buffer.clear()
             self._skipping = True
-            self._on_overlong()
+            self._on_overlong(head)
 
     def _line(self, line: bytes) -> None:
         if len(line) > self._limit_bytes:
-            self._on_overlong()
+            self._on_overlong(line[:_HEAD_BYTES])
         elif line := line.strip():
             self._on_line(line)

@@ -7,6 +7,7 @@ envelope is made anew, so nothing in an incoming one reaches the other side unre
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import msgspec
@@ -40,6 +41,10 @@ class _Id(msgspec.Struct):
 
 _DECODER: Final = msgspec.json.Decoder(_Envelope)
 _ID: Final = msgspec.json.Decoder(_Id)
+_HEAD: Final = re.compile(
+    rb'\s*\[?\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,20})\s*,\s*"(?:result|error)"\s*:'
+)
+"""The head of an answer whose writer put the id before what is long, as nearly all do."""
 
 
 def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
@@ -60,6 +65,7 @@ def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
     if envelope.jsonrpc != "2.0":
         raise ProtocolFault(INVALID_REQUEST, 'not a JSON-RPC 2.0 message: "jsonrpc" must be "2.0"', id=_answerable(id))
     if envelope.method is msgspec.UNSET:
+        _refuse_other_than_utf8(data)
         return _response(id, envelope)
     params = None if envelope.params is msgspec.UNSET else bytes(envelope.params)
     if params is not None and params[:1] != b"{":
@@ -78,12 +84,16 @@ def answered_id(data: bytes | bytearray) -> bytes | None:
     """The id of a response that :func:`decode` refused, as a lenient parser reads it, so that the asker can be told.
 
     Half a surrogate pair, which JavaScript writes where it cuts a text, is the usual reason; no ``jsonrpc`` another.
+    Of what no parser reads, or what was cut off, the head tells.
     """
     try:
         frame = json.loads(data)
     except (ValueError, RecursionError):
-        return None
-    if not isinstance(frame, dict) or "method" in frame or type(frame.get("id")) is not int:
+        frame = None
+    if not isinstance(frame, dict):
+        head = _HEAD.match(data)
+        return head[1] if head is not None else None
+    if "method" in frame or type(frame.get("id")) is not int:
         return None
     return b"%d" % frame["id"]
 

@@ -187,6 +187,10 @@ class Peer:
             if self._idle is not None and not self._serving:
                 self._idle.set()
 
+    def dropped(self, head: bytes, reason: str) -> None:
+        """A frame was too large to be taken; ``head`` is how it began. Whoever waits for it is told."""
+        self._unreadable(head, ProtocolFault(INVALID_REQUEST, reason))
+
     def _unreadable(self, data: bytes | bytearray, fault: ProtocolFault) -> None:
         id = frames.answered_id(data) if self._asked else None
         if id in self._asked:

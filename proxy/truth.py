@@ -93,7 +93,7 @@ def _of_result(method: str, head: _Head) -> Truth:
     body: msgspec.Raw | msgspec.UnsetType = getattr(head, _BODY[method])
     if head.structuredContent is not msgspec.UNSET:
         return Truth.OK
-    if body is msgspec.UNSET or memoryview(body)[:1] != b"[":
+    if body is msgspec.UNSET or memoryview(body)[:1].tobytes() != b"[":
         return Truth.MALFORMED
     return Truth.OK if memoryview(body)[1:-1].tobytes().strip() else Truth.EMPTY
 

@@ -89,7 +89,7 @@ def test_no_reply_is_without_a_truth(method: str, kind: type[Reply], raw: bytes)
 
 
 def test_a_reply_of_any_depth_has_a_truth() -> None:
-    deep = b"[" * 100_000 + b"]" * 100_000
+    deep = b"[" * 1_000_000 + b"]" * 1_000_000
     assert truth.of_reply("tools/call", Result(b'{"content":%b}' % deep)) is Truth.MALFORMED
 
 

@@ -13,9 +13,7 @@ from typing import Any, BinaryIO, Final, TextIO
 
 import anyio
 
-from fuseboard import frames
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
-from fuseboard.errors import INVALID_REQUEST
 from fuseboard.peer import Peer
 from fuseboard.ports import Gateway, Origin, Reply, Request, Scope, Session
 
@@ -88,9 +86,8 @@ async def serve_stdio(gateway: Gateway, *, limit_bytes: int, depth: int) -> None
     peer = Peer(send, sessions, name="the client", depth=depth)
     sessions.attach(peer)
 
-    def overlong() -> None:
-        message = f"a frame over {limit_bytes} bytes was dropped; send less in one message"
-        send(frames.response(None, frames.failure(INVALID_REQUEST, message)))
+    def overlong(head: bytes) -> None:
+        peer.dropped(head, f"a frame over {limit_bytes} bytes was dropped; send less in one message")
 
     lines = Lines(peer.receive, overlong, limit_bytes=limit_bytes)
     await _read(stdin, lines.feed, ended.set)

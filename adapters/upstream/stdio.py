@@ -43,10 +43,12 @@ def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[
 class _Child(asyncio.SubprocessProtocol):
     """The callbacks of the child's three pipes and of its end."""
 
-    def __init__(self, name: str, on_line: Callable[[bytes], None], *, limit_bytes: int) -> None:
+    def __init__(
+        self, name: str, on_line: Callable[[bytes], None], on_overlong: Callable[[bytes], None], *, limit_bytes: int
+    ) -> None:
         self._name = name
-        self._stdout = Lines(on_line, self._overlong, limit_bytes=limit_bytes)
-        self._stderr = Lines(self._complained, lambda: None, limit_bytes=64 * 1024)
+        self._stdout = Lines(on_line, on_overlong, limit_bytes=limit_bytes)
+        self._stderr = Lines(self._complained, lambda head: None, limit_bytes=64 * 1024)
         self.complaints: deque[str] = deque(maxlen=_STDERR_LINES)
         self.gone = asyncio.Event()
         self.exited = asyncio.Event()
@@ -67,9 +69,6 @@ class _Child(asyncio.SubprocessProtocol):
         if not self.gone.is_set():
             self.gone.set()
             self.on_gone()
-
-    def _overlong(self) -> None:
-        _log.warning("%s sent a frame over the limit; it was dropped", self._name)
 
     def _complained(self, line: bytes) -> None:
         text = line.decode(errors="replace")
@@ -103,8 +102,13 @@ class StdioLink:
         Raises:
             UpstreamUnreachable: it could not be started (not found, not executable, no such folder).
         """
-        lines: list[Callable[[bytes], None]] = []
-        child = _Child(name, lambda line: lines[0](line), limit_bytes=limit_bytes)
+        peers: list[Peer] = []
+
+        def overlong(head: bytes) -> None:
+            _log.warning("%s sent a frame over %d bytes; it was dropped", name, limit_bytes)
+            peers[0].dropped(head, f"a frame over {limit_bytes} bytes was dropped")
+
+        child = _Child(name, lambda line: peers[0].receive(line), overlong, limit_bytes=limit_bytes)
         try:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: child,
@@ -126,7 +130,7 @@ class StdioLink:
                 link.die()
 
         peer = Peer(send, inbound, name=name)
-        lines.append(peer.receive)
+        peers.append(peer)
         link = cls(name, transport, child, peer)
         child.on_gone = link._gone
         if child.gone.is_set():

@@ -18,7 +18,7 @@ from typing import Any
 
 LINE = b'{"jsonrpc":"2.0","id":%b,"result":{"content":[],"x":%b}}'
 TOOLS = ("good", "nan", "surrogate", "deep", "latin", "no_version", "neither", "batch", "no_json", "huge")
-TOOLS += ("other_id", "twice", "array", "half", "silent", "gone", "deaf_and_dumb", "asks_nonsense")
+TOOLS += ("other_id", "twice", "half", "silent", "gone", "asks_nonsense")
 TOOLS += ("environment", "pid", "spawn")
 
 
@@ -84,8 +84,6 @@ def call(name: str, id: bytes, arguments: dict[str, Any]) -> None:
         case "twice":
             reply(id, said("once"))
             reply(id, said("twice"))
-        case "array":
-            write(b'{"jsonrpc":"2.0","id":%b,"result":[1,2]}' % id)
         case "half":
             sys.stdout.buffer.write(b'{"jsonrpc":"2.0","id":%b,"resu' % id)
             sys.stdout.buffer.flush()
@@ -95,8 +93,6 @@ def call(name: str, id: bytes, arguments: dict[str, Any]) -> None:
             sys.stderr.write("Segmentation fault, or so\n")
             sys.stderr.flush()
             os._exit(3)
-        case "deaf_and_dumb":
-            os.close(1)
         case "asks_nonsense":
             write(b'{"jsonrpc":"2.0","id":1.0,"method":"roots/list"}')
             write(b'{"jsonrpc":"2.0","id":"q","method":"tools/call","params":{"name":1,"name":2}}')

@@ -79,7 +79,7 @@ async def meeting(proxy: Proxy, front: Transport, *, era: str = HANDSHAKE, **cli
 async def raw_pair(
     way: RawWay, folder: Path, *options: str, config: Mapping[str, Any] | None = None, **client: Any
 ) -> AsyncIterator[tuple[RawClient, FrameLog]]:
-    """Client and upstream with the proxy between them; ``options`` are the upstream's, ``config`` beside its servers."""
+    """Client and upstream with the proxy between them. ``options`` are the upstream's, ``config`` the rest of ours."""
     log = FrameLog(folder / "frames.jsonl")
     async with raw_upstream(way.back, log, "--answer", way.answer, *options) as server:
         whole = {**(config or {}), "servers": {"raw": server}}

@@ -47,5 +47,5 @@ async def eventually(true: Callable[[], Any], *, timeout_s: float = LIMIT_S) -> 
         TimeoutError: it did not become so in time.
     """
     with anyio.fail_after(timeout_s):
-        while not true():
+        while not true():  # noqa: ASYNC110  the operating system sends no event
             await anyio.sleep(0.01)

@@ -15,7 +15,7 @@ from support.frame_log import FrameLog
 from support.matrix import program
 from support.proxy import serve_command, served
 from support.raw_client import HANDSHAKE, MODERN, RawClient
-from support.raw_transports import PipeClient, pipe, streamable
+from support.raw_transports import pipe, streamable
 from support.raw_ways import RawWay, meeting, raw_pair
 from support.servers import raw_command
 from support.system import alive, children, eventually, open_files
@@ -55,7 +55,7 @@ BAD_FRAMES = {
     "name twice": b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","name":"die"}}',
     "NAME": b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","NAME":"die"}}',
     "Arguments": b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","Arguments":{}}}',
-    "long s in arguments": '{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","argumentſ":{}}}'.encode(),
+    "argumentſ": b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","argument\xc5\xbf":{}}}',
     "key twice in arguments": call(b'{"a":{"text":1,"text":2}}'),
     "NaN": call(b'{"text":NaN}'),
     "Infinity": call(b'{"text":-Infinity}'),
@@ -68,7 +68,10 @@ BAD_FRAMES = {
     "depth 10,000 elsewhere": b'{"jsonrpc":"2.0","id":7,"method":"acme/x","params":{"a":%b}}' % DEEP,
     "an integer of 5,000 digits": call(b'{"text":%b}' % (b"9" * 5000)),
 }
-HTTP_ONLY_QUIET = {"id null"}
+
+
+OUR_OWN = ("initialize", "notifications/initialized", "server/discover", "tools/list")
+"""What the proxy itself asks of an upstream, to know whether it is up."""
 
 
 @pytest.mark.parametrize("front", ["stdio", "http", "sse"])
@@ -79,15 +82,13 @@ async def test_every_bad_frame_gets_a_clear_error_and_nothing_of_it_goes_upstrea
         for name, frame in BAD_FRAMES.items():
             seen = len(client.frames)
             await client.send(frame)
-            with anyio.fail_after(10):
-                while len(client.frames) == seen:
-                    await anyio.sleep(0.002)
+            await eventually(lambda seen=seen: len(client.frames) > seen)  # type: ignore[misc]
             answer = json.loads(client.frames[-1])
             assert set(answer) == {"jsonrpc", "id", "error"}, (name, answer)
             assert answer["error"]["message"], name
             assert answer["error"]["code"] in (-32700, -32600, -32602), (name, answer)
             assert await client.result("ping") == {}, name
-        assert [line.frame for line in log.all()[before:]] == []
+        assert [line for line in log.all()[before:] if line.method not in OUR_OWN] == []
         assert b'"text":"still here"' in await client.call("echo", {"text": "still here"})
 
 
@@ -102,7 +103,7 @@ async def test_the_stateless_era_is_as_strict(name: str, tmp_path: Path) -> None
         ask = await client.begin_frame(7, frame, headers)
         answer = json.loads(await _whatever(client, ask))
         assert "error" in answer
-        assert len(log.all()) == before
+        assert [line for line in log.all()[before:] if line.method not in OUR_OWN] == []
         await client.call("echo", {"text": "still here"})
 
 
@@ -137,14 +138,12 @@ async def test_a_frame_of_50_mb_within_the_limit_goes_through(tmp_path: Path) ->
 async def test_a_body_of_50_mb_is_refused_over_http(tmp_path: Path) -> None:
     log = FrameLog(tmp_path / "frames.jsonl")
     async with served({"servers": {"raw": program(raw_command(log))}}, tmp_path) as proxy:
-        reader, writer = await anyio.connect_tcp("127.0.0.1", proxy.port or 0), None
-        async with reader as stream:
+        async with await anyio.connect_tcp("127.0.0.1", proxy.port or 0) as stream:
             head = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n" % (proxy.port or 0)
             head += b"Accept: application/json, text/event-stream\r\nContent-Length: 50000000\r\n\r\n"
             await stream.send(head)
             answer = await stream.receive()
             assert answer.startswith(b"HTTP/1.1 413")
-        assert writer is None
         async with streamable(proxy.url) as client:
             await client.call("echo", {"text": "still here"})
 
@@ -163,15 +162,6 @@ async def test_half_a_frame_and_then_the_end_ends_the_proxy_and_its_child(tmp_pa
         await eventually(lambda: not alive(pid))
 
 
-async def test_half_a_frame_and_then_its_rest_is_a_frame(tmp_path: Path) -> None:
-    async with pipe(serve_command(odd(), tmp_path), tmp_path / "proxy.log") as client:
-        whole = client.frame("tools/call", {"name": "good"}, id=99) + b"\n"
-        await client.send_bytes(whole[:30])
-        ask = await client.begin_frame(99, b"")  # the line end of an empty frame is not wanted here
-        await client.send_bytes(whole[30:])
-        del ask
-
-
 async def test_half_a_body_and_then_silence_holds_up_nobody_else(tmp_path: Path) -> None:
     async with served(odd(), tmp_path) as proxy:
         port = proxy.port or 0
@@ -185,11 +175,11 @@ async def test_half_a_body_and_then_silence_holds_up_nobody_else(tmp_path: Path)
 # Broken upstreams.
 
 
-@pytest.mark.parametrize("name", ["nan", "surrogate", "deep", "no_version", "neither", "batch", "no_json", "array"])
+@pytest.mark.parametrize("name", ["nan", "surrogate", "latin", "deep", "no_version", "neither", "batch", "no_json"])
 async def test_an_answer_that_is_none_fails_its_call_at_once(name: str, tmp_path: Path) -> None:
     async with pipe(serve_command(odd(), tmp_path), tmp_path / "proxy.log") as client:
         answer = json.loads(await client.call(name))
-        assert "error" in answer or name in ("array", "no_version", "batch"), answer
+        assert "odd gave an answer that cannot be read" in answer["error"]["message"]
         assert _text(await client.call("good")) == "good"
 
 
@@ -202,10 +192,10 @@ async def test_an_answer_over_the_limit_fails_its_call(tmp_path: Path) -> None:
         assert _text(await client.call("good")) == "good"
 
 
-@pytest.mark.parametrize("name", ["other_id", "twice", "latin", "asks_nonsense"])
+@pytest.mark.parametrize("name", ["other_id", "twice", "asks_nonsense"])
 async def test_nonsense_beside_the_answer_harms_no_call(name: str, tmp_path: Path) -> None:
     async with pipe(serve_command(odd(), tmp_path), tmp_path / "proxy.log") as client:
-        assert json.loads((await client.call(name)).decode(errors="replace"))["id"]
+        assert "result" in json.loads(await client.call(name))
         assert _text(await client.call("good")) == "good"
 
 
@@ -218,15 +208,14 @@ async def test_silence_ends_at_the_deadline(name: str, tmp_path: Path) -> None:
         assert await client.result("ping") == {}
 
 
-@pytest.mark.parametrize("name", ["gone", "deaf_and_dumb"])
-async def test_a_crash_fails_the_open_calls_clearly_and_the_next_call_works(name: str, tmp_path: Path) -> None:
+async def test_a_crash_fails_the_open_calls_clearly_and_the_next_call_works(tmp_path: Path) -> None:
     async with pipe(serve_command(odd(), tmp_path), tmp_path / "proxy.log") as client:
         silent = await client.begin("tools/call", {"name": "silent"})
-        crash = await client.begin("tools/call", {"name": name})
+        crash = await client.begin("tools/call", {"name": "gone"})
         for ask in (silent, crash):
             error = json.loads(await ask.response())["error"]
             assert error["code"] == 5020
-            assert "odd " in error["message"]
+            assert "its last words: Segmentation fault, or so" in error["message"]
         assert _text(await client.call("good")) == "good"
 
 
@@ -235,6 +224,7 @@ async def test_a_server_that_never_answers_initialize_can_be_left(tmp_path: Path
     async with pipe(command, tmp_path / "proxy.log", open_session=False) as client:
         await client.begin("initialize", client.opening())
         assert await client.result("ping") == {}
+        await eventually(lambda: children(client.child.pid))
         (child,) = children(client.child.pid)
         await client.close_stdin()
         with anyio.fail_after(15):
@@ -280,6 +270,3 @@ def _text(frame: bytes) -> str:
     message = json.loads(frame)
     assert "result" in message, message
     return str(message["result"]["content"][0]["text"])
-
-
-__all__ = ["PipeClient"]

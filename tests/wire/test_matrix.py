@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from support.matrix import WAYS, Way, sdk_server, through
 from support.sdk_client import LIMIT_S, Ears, words
 
-TOOLS = "echo add fail count log hang cancelled greet think where grow".split()
+TOOLS = ["echo", "add", "fail", "count", "log", "hang", "cancelled", "greet", "think", "where", "grow"]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
@@ -99,7 +99,7 @@ async def is_cancelled(c: Client) -> None:
         await begun.wait()
         tasks.cancel_scope.cancel()
     with anyio.fail_after(LIMIT_S):
-        while (await c.call_tool("cancelled")).structured_content != {"result": ["mine"]}:
+        while (await c.call_tool("cancelled")).structured_content != {"result": ["mine"]}:  # noqa: ASYNC110
             await anyio.sleep(0.02)
 
 
