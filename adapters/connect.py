@@ -10,14 +10,14 @@ from fuseboard.config import HttpServer, StdioServer
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamUnreachable
 from fuseboard.ports import Handler, Link
-from fuseboard.upstreams import Connect
+from fuseboard.upstreams.upstream import Connect
 
 if TYPE_CHECKING:
     from fuseboard.adapters.upstream.pool import HttpPool
 
 
 class Connector:
-    """Makes the :class:`fuseboard.upstreams.Connect` of each server. ``limit_bytes`` bounds one message."""
+    """Makes the :class:`fuseboard.upstreams.upstream.Connect` of each server. ``limit_bytes`` bounds one message."""
 
     def __init__(self, tasks: anyio.abc.TaskGroup, *, limit_bytes: int) -> None:
         self._tasks = tasks

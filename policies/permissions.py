@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fuseboard.cedar import DEFAULT_ID, RuleSet, Ruling
+from fuseboard.cedar.rules import DEFAULT_ID, RuleSet, Ruling
 from fuseboard.events import CallProposed, Event, ToolListed
 from fuseboard.state import Snapshot
 from fuseboard.verdicts import Allow, Deny, Facts, Hold, Rewrite, Verdict

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from fuseboard import inspection, pipeline
+from fuseboard import pipeline
 from fuseboard.adapters.connect import Connector
-from fuseboard.cedar import RuleSet, compile_rules
-from fuseboard.cedar_check import RuleError
+from fuseboard.cedar.check import RuleError
+from fuseboard.cedar.rules import RuleSet, compile_rules
 from fuseboard.config import Config, ConfigInvalid, HttpServer, digest, placed
 from fuseboard.errors import ConfigError
 from fuseboard.exchange import Exchange
 from fuseboard.gateway import Board
 from fuseboard.ids import Ids
-from fuseboard.inspection import Probe
 from fuseboard.ports import Store
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
-from fuseboard.seats import SharedSeats
-from fuseboard.upstreams import Upstream
+from fuseboard.upstreams import inspection
+from fuseboard.upstreams.inspection import Probe
+from fuseboard.upstreams.seats import SharedSeats
+from fuseboard.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:
     from fuseboard.adapters.downstream.limits import Limits

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from fuseboard import splice
 from fuseboard.events import Effect, Schema, Tool, Trust
 from fuseboard.routing import Names
-from fuseboard.schemas import compile_schema
+from fuseboard.schemas.compiled import compile_schema
+from fuseboard.wire import splice
 
 
 class ToolFacts(Protocol):

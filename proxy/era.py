@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from fuseboard import __version__, splice
+from fuseboard import __version__
 from fuseboard.errors import HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION
 from fuseboard.ports import Failure, Reply, Result
+from fuseboard.wire import splice
 
 HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 STATELESS_VERSIONS: Final = ("2026-07-28",)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from fuseboard import frames, pipeline, refusals, splice, truth
+from fuseboard import pipeline, refusals, truth
 from fuseboard.era import Era
 from fuseboard.errors import LEDGER_UNAVAILABLE, UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
 from fuseboard.events import Caller, CallProposed, CallReturned, Effect, Tool
@@ -22,10 +22,11 @@ from fuseboard.pipeline import Outcome, Policies
 from fuseboard.ports import Reply, Request, Result, Scope, Store
 from fuseboard.recording import Recorder
 from fuseboard.runs import Run
-from fuseboard.seats import Seat
 from fuseboard.state import EMPTY
 from fuseboard.truth import Truth
+from fuseboard.upstreams.seats import Seat
 from fuseboard.verdicts import Deny, Hold
+from fuseboard.wire import frames, splice
 
 _log = logging.getLogger("fuseboard.exchange")
 

@@ -8,15 +8,15 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from fuseboard import inspection
 from fuseboard.exchange import Exchange
-from fuseboard.handshake import HandshakeSession
 from fuseboard.ports import Origin, Reply, Scope, Session
 from fuseboard.routing import Origins
 from fuseboard.runs import Runs
-from fuseboard.seats import NOWHERE, SharedSeats
-from fuseboard.stateless import StatelessSession
-from fuseboard.upstreams import Upstream
+from fuseboard.sessions.handshake import HandshakeSession
+from fuseboard.sessions.stateless import StatelessSession
+from fuseboard.upstreams import inspection
+from fuseboard.upstreams.seats import NOWHERE, SharedSeats
+from fuseboard.upstreams.upstream import Upstream
 
 
 class Board:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from fuseboard import splice
-from fuseboard.splice import Fields
+from fuseboard.wire import splice
+from fuseboard.wire.splice import Fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from collections.abc import Callable
 import anyio
 import msgspec
 
-from fuseboard import frames
 from fuseboard.errors import INVALID_REQUEST, ProtocolFault, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Handler, Notification, Reply, Request, Response
+from fuseboard.wire import frames
 
 CANCELLED = "notifications/cancelled"
 

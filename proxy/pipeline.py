@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from fuseboard.cedar import RuleSet
+from fuseboard.cedar.rules import RuleSet
 from fuseboard.events import CallProposed, CallReturned, Event
 from fuseboard.policies.exposure import ExposurePolicy
 from fuseboard.policies.permissions import PermissionsPolicy

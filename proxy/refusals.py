@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from fuseboard import frames
 from fuseboard.errors import DENIED
 from fuseboard.ports import Reply, Result
 from fuseboard.verdicts import Deny, Hold, name_of
+from fuseboard.wire import frames
 
 DECISION = "fuseboard/decision"
 """The ``_meta`` key under which every answer that Fuseboard wrote or changed says so."""

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 from ruamel.yaml import YAML
 
-from fuseboard.cedar import compile_rules
+from fuseboard.cedar.rules import compile_rules
 from fuseboard.config import Config, lint, load
 from fuseboard.config.outline import fields, walk_keys
 from fuseboard.config.schema import json_schema

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fuseboard import pipeline
-from fuseboard.cedar import compile_rules
+from fuseboard.cedar.rules import compile_rules
 from fuseboard.events import CallProposed, CallReturned, Event, Tool, ToolListed
 from fuseboard.state import EMPTY, Add, Push, Snapshot
 from fuseboard.verdicts import Allow, Deny, Hold, Rewrite, Verdict, name_of
@@ -238,7 +238,7 @@ def test_observed_it_lets_through_like_any_refusal(caplog: pytest.LogCaptureFixt
     [(True, "deny", "exposure"), (False, "deny", "permissions"), (False, "allow", "schema")],
 )
 def test_of_a_forbidden_tool_not_even_the_schema_is_learnt(hidden: bool, default: Any, policy: str) -> None:
-    from fuseboard.schemas import compile_schema
+    from fuseboard.schemas.compiled import compile_schema
 
     tool = Tool("u", "t", "u__t", hidden=hidden, arguments=compile_schema({"required": ["x"]}))
     outcome = pipeline.descend(pipeline.standard(compile_rules([], default)), call(tool), EMPTY)

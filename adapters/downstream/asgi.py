@@ -6,8 +6,8 @@ import functools
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from fuseboard import frames
 from fuseboard.errors import INVALID_REQUEST
+from fuseboard.wire import frames
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

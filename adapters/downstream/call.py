@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import msgspec
 
-from fuseboard import frames
 from fuseboard.adapters.downstream.asgi import Headers, Incoming, answer
 from fuseboard.adapters.downstream.ladder import STATUS
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.streams import Outlet
 from fuseboard.errors import INTERNAL_ERROR
 from fuseboard.ports import Failure, Handler, Reply, Request, Result
+from fuseboard.wire import frames
 
 _log = logging.getLogger("fuseboard.downstream")
 

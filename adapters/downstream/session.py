@@ -7,7 +7,6 @@ import itertools
 
 import msgspec
 
-from fuseboard import frames
 from fuseboard.adapters.downstream.asgi import Caller, Headers, Incoming
 from fuseboard.adapters.downstream.call import Call
 from fuseboard.adapters.downstream.limits import Limits
@@ -16,6 +15,7 @@ from fuseboard.era import HANDSHAKE_VERSIONS
 from fuseboard.errors import INTERNAL_ERROR, INVALID_REQUEST
 from fuseboard.peer import CANCELLED
 from fuseboard.ports import Failure, Gateway, Notification, Origin, Reply, Response, Result
+from fuseboard.wire import frames
 
 PRIMING_SINCE = "2025-11-25"
 REQUEST_CANCELLED = -32800

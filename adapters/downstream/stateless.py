@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from fuseboard import frames
 from fuseboard.adapters.downstream import ladder
 from fuseboard.adapters.downstream.asgi import Incoming, Refusal, accepts, empty, refuse
 from fuseboard.adapters.downstream.call import Call
@@ -13,6 +12,7 @@ from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.streams import event
 from fuseboard.errors import INTERNAL_ERROR, INVALID_REQUEST, ProtocolFault
 from fuseboard.ports import Gateway, Notification, Origin, Reply, Request
+from fuseboard.wire import frames
 
 _LISTEN = "subscriptions/listen"
 _NEITHER = Refusal(406, "Accept must list both application/json and text/event-stream")

@@ -9,7 +9,6 @@ import secrets
 import anyio
 import anyio.abc
 
-from fuseboard import frames
 from fuseboard.adapters.downstream import ladder
 from fuseboard.adapters.downstream.asgi import Incoming, Refusal, accepts, empty, refuse
 from fuseboard.adapters.downstream.limits import Limits
@@ -17,6 +16,7 @@ from fuseboard.adapters.downstream.session import HttpSession, SessionCall
 from fuseboard.adapters.downstream.streams import Outlet
 from fuseboard.errors import INTERNAL_ERROR, ProtocolFault
 from fuseboard.ports import Gateway, Request, Result
+from fuseboard.wire import frames
 
 _log = logging.getLogger("fuseboard.downstream")
 

@@ -9,9 +9,9 @@ import anyio
 import anyio.abc
 import msgspec
 
-from fuseboard import frames
 from fuseboard.errors import UpstreamFault
 from fuseboard.ports import Handler, Link, Reply, Request, Scope
+from fuseboard.wire import frames
 
 
 class _Cancelled(msgspec.Struct):

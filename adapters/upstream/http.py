@@ -15,7 +15,6 @@ import aiohttp
 import msgspec
 from multidict import CIMultiDict
 
-from fuseboard import frames
 from fuseboard.adapters.upstream import headers as http_headers
 from fuseboard.adapters.upstream.events import EventParser, EventTooLarge
 from fuseboard.adapters.upstream.pool import HttpPool
@@ -23,6 +22,7 @@ from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, con
 from fuseboard.errors import ProtocolFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.peer import CANCELLED
 from fuseboard.ports import Failure, Notification, Reply, Request, Response, Scope
+from fuseboard.wire import frames
 
 REVISION: Final = "2026-07-28"
 

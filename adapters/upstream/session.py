@@ -13,7 +13,6 @@ import anyio
 import anyio.abc
 import msgspec
 
-from fuseboard import frames
 from fuseboard.adapters.upstream.asked import Asked
 from fuseboard.adapters.upstream.events import EventParser
 from fuseboard.adapters.upstream.http import HttpLink
@@ -22,6 +21,7 @@ from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, content_type
 from fuseboard.errors import UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.peer import CANCELLED
 from fuseboard.ports import Handler, Notification, Reply, Request, Result, Scope
+from fuseboard.wire import frames
 
 NOTICE_TIMEOUT_S: Final = 10.0
 """How long the upstream may take to accept a message that has no answer."""

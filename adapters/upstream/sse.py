@@ -13,7 +13,6 @@ import anyio
 import anyio.abc
 from yarl import URL
 
-from fuseboard import frames
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES
 from fuseboard.adapters.upstream.events import Event, EventParser, EventTooLarge
 from fuseboard.adapters.upstream.pool import HttpPool
@@ -21,6 +20,7 @@ from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, con
 from fuseboard.errors import UPSTREAM_LOST, ProtocolFault, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.peer import Peer
 from fuseboard.ports import Handler, Reply, Request, Scope
+from fuseboard.wire import frames
 
 ENDPOINT_TIMEOUT_S: Final = 10.0
 """How long a server may take to name the URL for messages."""

@@ -44,8 +44,8 @@ def check(
 
 def _examine(path: Path | None, *, connect: bool) -> tuple[dict[str, Any], int]:
     """The report on a configuration that loads, and the exit code."""
-    from fuseboard.cedar import compile_rules
-    from fuseboard.cedar_check import RuleError
+    from fuseboard.cedar.check import RuleError
+    from fuseboard.cedar.rules import compile_rules
     from fuseboard.config import ConfigInvalid, digest, find, lint, load, placed, unenforced
 
     path = find(path)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from fuseboard.cli import check as module
 from fuseboard.config.survey import Probe
 from fuseboard.events import Effect, Tool
-from fuseboard.inspection import Probe as Answer
+from fuseboard.upstreams.inspection import Probe as Answer
 from support.config_files import SERVERS, written
 
 GOOD = "servers: {files: {command: npx, args: [server]}, time: {command: uvx}}\n"

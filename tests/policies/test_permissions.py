@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.cedar import compile_rules
-from fuseboard.cedar_text import Decide
+from fuseboard.cedar.rules import compile_rules
+from fuseboard.cedar.text import Decide
 from fuseboard.events import Caller, CallReturned, Effect, Tool, ToolListed
 from fuseboard.policies.permissions import PermissionsPolicy
 from fuseboard.state import EMPTY

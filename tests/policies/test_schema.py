@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fuseboard.events import CallReturned, ToolListed
 from fuseboard.policies.schema import SchemaPolicy
-from fuseboard.schemas import compile_schema
+from fuseboard.schemas.compiled import compile_schema
 from fuseboard.state import EMPTY
 from fuseboard.verdicts import Allow, Deny, Verdict
 from support.judging import READ, call

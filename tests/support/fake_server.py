@@ -9,11 +9,11 @@ from typing import Any, Final, TypeAlias
 
 import anyio
 
-from fuseboard import frames
 from fuseboard.config import StdioServer
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND, UNSUPPORTED_VERSION, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Handler, Reply, Request, Result, Scope
+from fuseboard.wire import frames
 
 BOTH: Final = frozenset(Era)
 

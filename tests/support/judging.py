@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fuseboard.cedar_text import Decide
+from fuseboard.cedar.text import Decide
 from fuseboard.events import Caller, CallProposed, Effect, Tool
 
 ANA = Caller("ana", ("editor",))

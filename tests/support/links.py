@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 
-from fuseboard import frames
 from fuseboard.ports import Link, Reply, Request, Result, Scope
+from fuseboard.wire import frames
 
 ACCEPTED = Result(b'{"action":"accept","content":{"name":"Ada"}}')
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import anyio
 import anyio.abc
 
-from fuseboard import frames, pipeline
+from fuseboard import pipeline
 from fuseboard.adapters.stores.memory import MemoryStore
-from fuseboard.cedar import compile_rules
+from fuseboard.cedar.rules import compile_rules
 from fuseboard.config import Rule
 from fuseboard.era import Era
 from fuseboard.errors import StoreUnavailable
@@ -32,7 +32,8 @@ from fuseboard.ports import Concluded, Entry, Origin, Proposed, Reply, Request, 
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
 from fuseboard.state import Snapshot, Write
-from fuseboard.upstreams import Upstream
+from fuseboard.upstreams.upstream import Upstream
+from fuseboard.wire import frames
 from support.fake_server import FakeServer
 from support.links import CallScope
 from support.raw_client import stateless_meta

@@ -38,7 +38,7 @@ class Source:
         return ast.parse(self.text)
 
     def imports(self) -> Iterator[Import]:
-        """``from fuseboard import frames`` counts as ``fuseboard.frames``, and as ``fuseboard`` where no module is."""
+        """``from fuseboard.wire import frames`` counts as ``fuseboard.wire.frames``, if there is such a module."""
         inside = {id(child) for node in ast.walk(self.tree) if _is_lazy(node) for child in ast.walk(node)}
         for node in ast.walk(self.tree):
             for module in _targets(node):

@@ -13,7 +13,7 @@ from fuseboard.adapters.demo.servers import ops
 from fuseboard.adapters.demo.story import Answer, Call, Look, Step
 from fuseboard.events import Caller, CallProposed, Tool
 from fuseboard.policies.schema import SchemaPolicy
-from fuseboard.schemas import compile_schema
+from fuseboard.schemas.compiled import compile_schema
 from fuseboard.state import EMPTY
 from fuseboard.verdicts import Allow, Deny
 

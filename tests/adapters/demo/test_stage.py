@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fuseboard.adapters.demo.stage import NAME, proxy_command, write_config
-from fuseboard.cedar import compile_rules
+from fuseboard.cedar.rules import compile_rules
 from fuseboard.config import StdioServer, lint, load, unenforced
 from fuseboard.errors import ConfigError
 from support.sources import ROOT

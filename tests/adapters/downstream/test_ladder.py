@@ -16,12 +16,12 @@ from mcp.shared.inbound import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from fuseboard import frames
 from fuseboard.adapters.downstream import ladder
 from fuseboard.adapters.downstream.ladder import Routing
 from fuseboard.era import CAPABILITIES_KEY, STATELESS_VERSIONS, VERSION_KEY
 from fuseboard.errors import ProtocolFault
 from fuseboard.ports import Request
+from fuseboard.wire import frames
 
 NAMES = st.sampled_from(["echo", "e", "", "é", "日本", "=?base64?ZQ==?=", "=?base64??=", " x ", "\U0001f600"])
 VERSIONS = st.sampled_from(["2026-07-28", "2025-11-25", "2031-01-01", ""])

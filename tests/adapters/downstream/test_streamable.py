@@ -3,9 +3,9 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from fuseboard import frames
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Reply, Request, Scope
+from fuseboard.wire import frames
 from support.edge import HELLO, Client, frame, modern, serving
 from support.gateway import INITIALIZED, FakeGateway, result
 

@@ -13,7 +13,7 @@ import pytest
 from fuseboard.adapters.upstream.stdio import INHERITED, StdioLink, child_environment
 from fuseboard.errors import UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Reply, Request, Scope
-from fuseboard.seats import NOWHERE
+from fuseboard.upstreams.seats import NOWHERE
 from support.links import CallScope, params, value
 
 ANSWERS = """

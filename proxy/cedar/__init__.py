@@ -1,0 +1,1 @@
+"""The rules as Cedar: compiled, shown, validated, sliced by caller and tool, and decided."""

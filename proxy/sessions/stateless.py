@@ -1,0 +1,142 @@
+"""The stateless era: no session, every request on its own, one link per upstream for all callers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+import anyio
+import msgspec
+
+from fuseboard import __version__, era
+from fuseboard.era import Era
+from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault
+from fuseboard.events import Caller
+from fuseboard.ports import Origin, Reply, Request, Result, Scope
+from fuseboard.runs import Run, Runs
+from fuseboard.sessions.client import Board, ClientSession, unsupported_version
+from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
+from fuseboard.upstreams.bridges import ForStatelessClient
+from fuseboard.upstreams.seats import NOWHERE, HandshakeSeat, Refused, Seat, SharedSeats
+from fuseboard.upstreams.upstream import Upstream
+from fuseboard.wire import frames
+
+_log = logging.getLogger("fuseboard.session")
+
+GRACE_S: Final = 5.0
+"""How long a merged answer waits for upstreams that are still starting."""
+
+
+class StatelessSession(ClientSession):
+    """Serves every stateless request of one origin. It keeps nothing of one request for the next but links."""
+
+    era = Era.STATELESS
+
+    def __init__(self, board: Board, shared: SharedSeats, origin: Origin, runs: Runs) -> None:
+        super().__init__(board, origin)
+        self._shared = shared
+        self._runs = runs
+        self._bridged: dict[str, ForStatelessClient] = {}
+        self._bridging = anyio.Lock()
+
+    async def _route(self, request: Request, scope: Scope) -> Reply:
+        if request.method in era.REMOVED:
+            return frames.failure(METHOD_NOT_FOUND, f"Method not found: {request.method} is gone since 2026-07-28")
+        if self._only is not None:
+            upstream = self._board.upstreams[self._only]
+            if not upstream.stateless and not await self._shared.at(upstream).speaks(_probe_params(request)):
+                # A client that can shakes hands next, and then has every feature of its upstream.
+                return unsupported_version(era.STATELESS_VERSIONS[-1])
+        elif request.method == "server/discover":
+            return await self._discover(request)
+        elif request.method == "subscriptions/listen":
+            return frames.failure(METHOD_NOT_FOUND, "subscriptions/listen over several upstreams is not supported yet")
+        return await super()._route(request, scope)
+
+    def notified(self, method: str, params: bytes | None) -> None:
+        """The revision has no notifications from client to server but cancellation, which never gets here."""
+
+    async def close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            for bridge in self._bridged.values():
+                await bridge.close()
+
+    def _run(self, request: Request) -> Run:
+        return self._runs.of_request(self._origin, self._client_name(request), at=self._board.now())
+
+    def _caller(self, request: Request) -> Caller:
+        return Caller(self._origin.principal, self._origin.roles, self._client_name(request))
+
+    def _client_name(self, request: Request) -> str | None:
+        if request.value is not None:
+            meta = request.value.get("_meta")
+            return era.client_name(meta.get(era.CLIENT_INFO_KEY)) if isinstance(meta, dict) else None
+        return era.client_name(era.meta_of(request.params).get(era.CLIENT_INFO_KEY))
+
+    async def _seat(self, alias: str, request: Request) -> Seat:
+        upstream = self._board.upstreams[alias]
+        shared = self._shared.at(upstream)
+        if upstream.stateless or await shared.speaks(_probe_params(request)):
+            return shared
+        return await self._bridge(upstream, request)
+
+    async def _seats(self, request: Request) -> Sequence[Seat]:
+        """Side by side, so that a dead upstream costs the others nothing but its own refusal."""
+        seats: dict[str, Seat] = {}
+
+        async def take(alias: str) -> None:
+            try:
+                seats[alias] = await self._seat(alias, request)
+            except UpstreamFault as fault:
+                _log.warning("%s is left out: %s", alias, fault.message)
+
+        with anyio.move_on_after(GRACE_S):
+            async with anyio.create_task_group() as tasks:
+                for alias in self._board.upstreams:
+                    tasks.start_soon(take, alias)
+        return [seats[alias] for alias in self._board.upstreams if alias in seats]
+
+    async def _bridge(self, upstream: Upstream, request: Request) -> ForStatelessClient:
+        async with self._bridging:
+            if (bridge := self._bridged.get(upstream.alias)) is None:
+                params = era.initialize_params(era.meta_of(request.params))
+                seat = HandshakeSeat(upstream, self._board.tasks, NOWHERE, initialize=params)
+                await seat.open()
+                seat.confirm()
+                bridge = self._bridged[upstream.alias] = ForStatelessClient(seat)
+            return bridge
+
+    async def _discover(self, request: Request) -> Reply:
+        """``server/discover`` of all upstreams as one server."""
+        found: dict[str, dict[str, Any]] = {}
+        for seat in await self._seats(request):
+            if isinstance(seat, ForStatelessClient):
+                found[seat.upstream.alias] = msgspec.json.decode(seat.introduction, type=dict[str, Any])
+                continue
+            try:
+                reply = await seat.request(request.method, request.params, NOWHERE)
+            except (UpstreamFault, Refused):
+                continue
+            if isinstance(reply, Result):
+                found[seat.upstream.alias] = msgspec.json.decode(reply.raw, type=dict[str, Any])
+        result: dict[str, Any] = {
+            "resultType": "complete",
+            "supportedVersions": [*era.STATELESS_VERSIONS, *reversed(era.HANDSHAKE_VERSIONS)],
+            "capabilities": merged_capabilities(
+                [one.get("capabilities") or {} for one in found.values()],
+                everything=len(found) < len(self._board.upstreams),
+            ),
+            "ttlMs": 0,
+            "cacheScope": "private",
+            "_meta": {era.SERVER_INFO_KEY: {"name": "fuseboard", "version": __version__}},
+            **merged_instructions({alias: one.get("instructions") for alias, one in found.items()}),
+        }
+        return Result(msgspec.json.encode(result))
+
+
+def _probe_params(request: Request) -> bytes | None:
+    """The envelope of a request, alone: what a probe of the upstream needs to say on its behalf."""
+    meta = era.meta_of(request.params)
+    kept = {key: value for key, value in meta.items() if key.startswith(era.PREFIX)}
+    return msgspec.json.encode({"_meta": kept})

@@ -1,0 +1,83 @@
+"""Asking an upstream on the proxy's own account: does it answer, in which era, and what are its tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from fuseboard import era, listings
+from fuseboard.era import Era
+from fuseboard.errors import UpstreamFault
+from fuseboard.events import Tool
+from fuseboard.listings import TOOLS
+from fuseboard.ports import Result
+from fuseboard.upstreams.seats import NOWHERE, HandshakeSeat, Seat, SharedSeats
+from fuseboard.upstreams.upstream import Upstream
+from fuseboard.wire import splice
+
+_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What asking one upstream found out. ``error`` is ``None`` where it answered."""
+
+    alias: str
+    error: str | None = None
+    era: Era | None = None
+    server: Mapping[str, Any] | None = None
+    tools: tuple[Tool, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+async def probe(upstream: Upstream, shared: SharedSeats, *, at: float) -> Probe:
+    """Ask one upstream. A link of the stateless era stays open for later use, one of the handshake era is closed."""
+    try:
+        seat = await reach(upstream, shared)
+    except UpstreamFault as fault:
+        return Probe(upstream.alias, error=fault.message)
+    try:
+        await _list_tools(seat, at)
+    except UpstreamFault as fault:
+        return Probe(upstream.alias, error=fault.message, era=seat.era, server=upstream.health.server)
+    finally:
+        if isinstance(seat, HandshakeSeat):
+            await seat.close()
+    return Probe(upstream.alias, era=seat.era, server=upstream.health.server, tools=upstream.catalog(seat.era).tools)
+
+
+async def reach(upstream: Upstream, shared: SharedSeats) -> Seat:
+    """A seat of our own at the upstream, in the newest era that it speaks.
+
+    Raises:
+        UpstreamFault: it does not answer.
+    """
+    seat = shared.at(upstream)
+    if await seat.speaks(_params(Era.STATELESS)):
+        return seat
+    own = HandshakeSeat(upstream, shared.tasks, NOWHERE, initialize=era.own_initialize())
+    await own.open()
+    own.confirm()
+    return own
+
+
+async def _list_tools(seat: Seat, at: float) -> None:
+    params = _params(seat.era)
+    for page in range(_PAGES):
+        reply = await seat.request(TOOLS.method, params, NOWHERE)
+        if not isinstance(reply, Result):
+            return
+        seat.upstream.catalog(seat.era).learn(reply.raw, at=at, first_page=page == 0)
+        if (cursor := listings.next_cursor(reply.raw)) is None:
+            return
+        params = splice.with_fields(params, cursor=cursor)
+
+
+def _params(spoken: Era) -> bytes | None:
+    return msgspec.json.encode({"_meta": era.own_envelope()}) if spoken is Era.STATELESS else None

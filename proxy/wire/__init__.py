@@ -1,0 +1,1 @@
+"""JSON-RPC on the wire: the envelope is read, what it carries stays the bytes that it was."""
