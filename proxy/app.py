@@ -26,7 +26,7 @@ from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
 from fuseboard.upstreams import inspection
 from fuseboard.upstreams.inspection import Probe
-from fuseboard.upstreams.seats import SharedSeats
+from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:

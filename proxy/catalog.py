@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -41,6 +42,10 @@ class _Hints(msgspec.Struct):
 
 
 _Maybe: TypeAlias = msgspec.Raw | msgspec.UnsetType  # msgspec reads `Raw | None` as None alone
+
+
+class _Named(msgspec.Struct):
+    name: str
 
 
 class _Definition(msgspec.Struct):
@@ -84,73 +89,68 @@ def _promised(read_only: bool | None, destructive: bool | None) -> Effect:
     return Effect.WRITE if destructive is False else Effect.DESTRUCTIVE
 
 
-class Catalog:
-    """The tools of one upstream in one era, as far as listings showed them."""
+_PAGES_KEPT: Final = 32
+_DEFINITIONS_KEPT: Final = 4096
+_UNREADABLE: Final = msgspec.Raw(b'"unreadable"')
+
+
+class _Page(msgspec.Struct, frozen=True):
+    tools: Mapping[str, Tool]
+    last: bool
+
+
+class Definitions:
+    """The tool definitions of one upstream, built once each: the same bytes give the same tool, schemas and all.
+
+    Whole pages are kept too, so that a thousand sessions that were shown the same list hold one.
+    """
 
     def __init__(self, alias: str, server: ServerFacts, names: Names) -> None:
         self._alias = alias
         self._server = server
         self._names = names
-        self._tools: dict[str, Tool] = {}
         self._built: dict[bytes, Tool] = {}
-        self._seen: bytes | None = None
-        self.learned_at: float | None = None
-        """When the last listing was learned (Unix seconds), ``None`` before the first and after a change notice."""
+        self._pages: dict[bytes, _Page] = {}
 
-    def __len__(self) -> int:
-        return len(self._tools)
+    def page(self, listing: bytes) -> _Page:
+        """Read a ``tools/list`` result.
 
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        return tuple(self._tools.values())
-
-    def find(self, name: str) -> Tool | None:
-        """The tool of that name (the upstream's own), or ``None`` where no listing showed it."""
-        return self._tools.get(name)
+        Raises:
+            msgspec.MsgspecError: it is no list of tools.
+        """
+        if (page := self._pages.get(listing)) is None:
+            fields = splice.fields(listing)
+            tools = [self._build(bytes(raw)) for raw in splice.items(fields.get("tools") or b"[]")]
+            page = _Page({tool.name: tool for tool in tools if tool is not None}, last="nextCursor" not in fields)
+            if len(self._pages) >= _PAGES_KEPT:
+                del self._pages[next(iter(self._pages))]
+            self._pages[listing] = page
+        return page
 
     def unlisted(self, name: str) -> Tool:
         """A tool that no listing showed: nothing is known of it but what the operator stated."""
         return self._tool(_Definition(name), known=False)
 
-    def changed(self) -> None:
-        """The upstream said that its list changed."""
-        self.learned_at = None
-
-    def learn(self, listing: bytes, *, at: float, first_page: bool) -> None:
-        """Take in a ``tools/list`` result. What is no list of tools teaches nothing.
-
-        A listing that is all on its first page replaces what was known; further pages add to it.
-        """
-        self.learned_at = at
-        if first_page and listing == self._seen:
-            return
-        try:
-            page = splice.fields(listing)
-            tools = [self._build(bytes(raw)) for raw in splice.items(page.get("tools") or b"[]")]
-        except msgspec.MsgspecError:
-            return
-        whole = first_page and "nextCursor" not in page
-        if whole:
-            self._tools.clear()
-        self._tools.update({tool.name: tool for tool in tools if tool is not None})
-        self._seen = listing if whole else None
-        self._forget_former()
-
     def _build(self, raw: bytes) -> Tool | None:
-        """Built once per definition: the same bytes give the same tool, and so the same compiled schemas."""
         if (tool := self._built.get(raw)) is None:
-            try:
-                definition = msgspec.json.decode(raw, type=_Definition)
-            except msgspec.MsgspecError as fault:
-                _log.warning("%s lists a tool that cannot be read (%s); it is called unchecked", self._alias, fault)
-                return None
-            tool = self._built[raw] = self._tool(definition, known=True)
+            tool = self._read(raw)
+            if tool is not None:
+                if len(self._built) >= _DEFINITIONS_KEPT:
+                    del self._built[next(iter(self._built))]
+                self._built[raw] = tool
         return tool
 
-    def _forget_former(self) -> None:
-        """A definition that changes for ever must not fill the memory; those in use stay."""
-        if len(self._built) > 2 * len(self._tools) + 256:
-            self._built = {raw: tool for raw, tool in self._built.items() if self._tools.get(tool.name) is tool}
+    def _read(self, raw: bytes) -> Tool | None:
+        try:
+            return self._tool(msgspec.json.decode(raw, type=_Definition), known=True)
+        except msgspec.MsgspecError as fault:
+            _log.warning("%s lists a tool that cannot be read: %s", self._alias, fault)
+        try:
+            name = msgspec.json.decode(raw, type=_Named).name
+        except msgspec.MsgspecError:
+            return None  # without a name nobody can call it
+        # A schema that cannot be read cannot be checked against, so the call is refused, not let through unchecked.
+        return self._tool(_Definition(name, inputSchema=_UNREADABLE), known=True)
 
     def _tool(self, definition: _Definition, *, known: bool) -> Tool:
         facts: ToolFacts | None = self._server.tools.get(definition.name)
@@ -173,6 +173,47 @@ class Catalog:
             known=known,
             hidden=not any(fnmatchcase(definition.name, glob) for glob in self._server.expose),
         )
+
+
+class Catalog:
+    """The tools of an upstream as one session was shown them: another session may have been shown others."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._tools: Mapping[str, Tool] = MappingProxyType({})
+        self.learned_at: float | None = None
+        """When the last listing was learned (Unix seconds), ``None`` before the first and after a change notice."""
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        return tuple(self._tools.values())
+
+    def find(self, name: str) -> Tool | None:
+        """The tool of that name (the upstream's own), or ``None`` where no listing showed it."""
+        return self._tools.get(name)
+
+    def unlisted(self, name: str) -> Tool:
+        """A tool that no listing showed."""
+        return self._definitions.unlisted(name)
+
+    def changed(self) -> None:
+        """The upstream said that its list changed."""
+        self.learned_at = None
+
+    def learn(self, listing: bytes, *, at: float, first_page: bool) -> None:
+        """Take in a ``tools/list`` result. What is no list of tools teaches nothing.
+
+        A listing that is all on its first page replaces what was known; further pages add to it.
+        """
+        self.learned_at = at
+        try:
+            page = self._definitions.page(listing)
+        except msgspec.MsgspecError:
+            return
+        self._tools = page.tools if first_page and page.last else {**self._tools, **page.tools}
 
 
 def _schema(raw: msgspec.Raw | msgspec.UnsetType) -> Schema | None:

@@ -15,7 +15,8 @@ from fuseboard.runs import Runs
 from fuseboard.sessions.handshake import HandshakeSession
 from fuseboard.sessions.stateless import StatelessSession
 from fuseboard.upstreams import inspection
-from fuseboard.upstreams.seats import NOWHERE, SharedSeats
+from fuseboard.upstreams.seats import NOWHERE
+from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 
 

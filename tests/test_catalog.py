@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fuseboard.catalog import Catalog, effect_of
+from fuseboard.catalog import Catalog, Definitions, effect_of
 from fuseboard.config import StdioServer
 from fuseboard.events import Effect, Trust
 from fuseboard.routing import Names
@@ -17,7 +17,11 @@ HARM = list(Effect)
 
 
 def catalog(*, prefixed: bool = True, **server: Any) -> Catalog:
-    return Catalog("u", StdioServer.model_validate({"command": "fake", **server}), Names("u", prefixed=prefixed))
+    return Catalog(definitions(prefixed=prefixed, **server))
+
+
+def definitions(*, prefixed: bool = True, **server: Any) -> Definitions:
+    return Definitions("u", StdioServer.model_validate({"command": "fake", **server}), Names("u", prefixed=prefixed))
 
 
 def page(*tools: dict[str, Any] | str, **more: Any) -> bytes:
@@ -179,11 +183,51 @@ def test_so_they_do_however_many_tools_there_are() -> None:
     assert all(one is other for one, other in zip(before, taught.tools, strict=False))
 
 
-def test_definitions_that_change_for_ever_do_not_fill_the_memory() -> None:
-    taught = catalog()
+def test_definitions_that_change_for_ever_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fuseboard.catalog._DEFINITIONS_KEPT", 100)
+    known = definitions()
     for number in range(2000):
-        taught.learn(page({"name": "t", "description": str(number)}, "same"), at=1.0, first_page=True)
-    assert len(taught._built) < 300
+        known.page(page({"name": "t", "description": str(number)}, "same"))
+    assert len(known._built) == 100
+    assert len(known._pages) <= 32
+
+
+def test_what_one_session_was_shown_says_nothing_of_another() -> None:
+    known = definitions()
+    guest, admin = Catalog(known), Catalog(known)
+    guest.learn(page("look"), at=1.0, first_page=True)
+    admin.learn(page("look", "drop"), at=2.0, first_page=True)
+    assert guest.find("drop") is None
+    assert admin.find("drop") is not None
+    assert guest.find("look") is admin.find("look")
+
+
+def test_sessions_that_were_shown_the_same_list_hold_one() -> None:
+    known = definitions()
+    one, other = Catalog(known), Catalog(known)
+    one.learn(page("a", "b"), at=1.0, first_page=True)
+    other.learn(page("a", "b"), at=2.0, first_page=True)
+    assert one._tools is other._tools
+
+
+def test_a_tool_whose_definition_cannot_be_read_is_known_and_cannot_be_called_unchecked() -> None:
+    taught = catalog()
+    taught.learn(
+        b'{"tools":[{"name":"odd","annotations":{"readOnlyHint":true},"inputSchema":7}]}', at=1.0, first_page=True
+    )
+    odd = taught.find("odd")
+    assert odd is not None
+    assert odd.arguments is not None
+    assert odd.arguments.refusal is not None
+
+
+def test_a_definition_of_the_wrong_shape_is_refused_not_passed_over() -> None:
+    taught = catalog()
+    taught.learn(b'{"tools":[{"name":"odd","outputSchema":"x"}]}', at=1.0, first_page=True)
+    odd = taught.find("odd")
+    assert odd is not None
+    assert odd.result is not None
+    assert odd.result.refusal is not None
 
 
 def test_the_same_listing_again_is_not_read_again_but_counts_as_learned() -> None:

@@ -165,7 +165,7 @@ class ClientSession:
         try:
             return seat, await self._tool(seat, own, exposed, request)
         except UpstreamFault as fault:
-            catalog = seat.upstream.catalog(seat.era)
+            catalog = seat.catalog
             return Absent(seat.upstream, seat.era, fault), catalog.find(own) or catalog.unlisted(own)
 
     async def _seat_even_if_down(self, alias: str, request: Request) -> Seat:
@@ -186,7 +186,7 @@ class ClientSession:
         return parts[0]
 
     async def _tool(self, seat: Seat, own: str, exposed: str, request: Request) -> Tool:
-        catalog = seat.upstream.catalog(seat.era)
+        catalog = seat.catalog
         if catalog.learned_at is None:
             await self._learn(seat, catalog, request)
             own = seat.upstream.names.own(exposed)
@@ -197,7 +197,7 @@ class ClientSession:
         return catalog.find(bare) or catalog.unlisted(own)
 
     async def _refresh(self, seat: Seat, tool: Tool, request: Request) -> Tool | None:
-        catalog = seat.upstream.catalog(seat.era)
+        catalog = seat.catalog
         if catalog.learned_at is not None and self._board.now() - catalog.learned_at < FRESH_S:
             return None
         catalog.changed()
@@ -209,7 +209,7 @@ class ClientSession:
 
     async def _learn(self, seat: Seat, catalog: Catalog, request: Request) -> None:
         """List the upstream's tools for our own use: once, however many calls wait for it."""
-        async with seat.upstream.listing_lock:
+        async with seat.listing:
             if catalog.learned_at is not None:
                 return
             first = True
@@ -276,7 +276,7 @@ class ClientSession:
         """The page as this caller may see it; what it teaches about names is remembered."""
         upstream = seat.upstream
         if kind is TOOLS:
-            catalog = upstream.catalog(seat.era)
+            catalog = seat.catalog
             catalog.learn(page, at=self._board.now(), first_page=first_page)
             caller = self._caller(request)
             return listings.edit(

@@ -18,7 +18,9 @@ from fuseboard.runs import Run
 from fuseboard.sessions.client import EMPTY_RESULT, Board, ClientSession
 from fuseboard.sessions.introductions import LIST_CHANGED, merged_capabilities, merged_instructions
 from fuseboard.upstreams.bridges import ForHandshakeClient
-from fuseboard.upstreams.seats import CommonSeat, HandshakeSeat, Refused, Seat, SharedSeats
+from fuseboard.upstreams.handshake import CommonSeat, HandshakeSeat
+from fuseboard.upstreams.seats import Refused, Seat
+from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames, splice
 

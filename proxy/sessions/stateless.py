@@ -18,7 +18,9 @@ from fuseboard.runs import Run, Runs
 from fuseboard.sessions.client import Board, ClientSession, unsupported_version
 from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
 from fuseboard.upstreams.bridges import ForStatelessClient
-from fuseboard.upstreams.seats import NOWHERE, HandshakeSeat, Refused, Seat, SharedSeats
+from fuseboard.upstreams.handshake import HandshakeSeat
+from fuseboard.upstreams.seats import NOWHERE, Refused, Seat
+from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
 

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+import anyio
+
 from fuseboard import era
+from fuseboard.catalog import Catalog
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND
 from fuseboard.ports import Reply, Scope
-from fuseboard.upstreams.seats import HandshakeSeat, SharedSeat
+from fuseboard.upstreams.handshake import HandshakeSeat
+from fuseboard.upstreams.shared import SharedSeat
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
 
@@ -35,6 +39,14 @@ class ForHandshakeClient:
     @property
     def upstream(self) -> Upstream:
         return self._shared.upstream
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._shared.catalog
+
+    @property
+    def listing(self) -> anyio.Lock:
+        return self._shared.listing
 
     def envelope(self, params: bytes | None) -> bytes:
         """The client's params in the envelope that every stateless request carries."""
@@ -73,6 +85,14 @@ class ForStatelessClient:
     @property
     def upstream(self) -> Upstream:
         return self._seat.upstream
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._seat.catalog
+
+    @property
+    def listing(self) -> anyio.Lock:
+        return self._seat.listing
 
     @property
     def introduction(self) -> bytes:

@@ -14,7 +14,9 @@ from fuseboard.errors import UpstreamFault
 from fuseboard.events import Tool
 from fuseboard.listings import TOOLS
 from fuseboard.ports import Result
-from fuseboard.upstreams.seats import NOWHERE, HandshakeSeat, Seat, SharedSeats
+from fuseboard.upstreams.handshake import HandshakeSeat
+from fuseboard.upstreams.seats import NOWHERE, Seat
+from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import splice
 
@@ -49,7 +51,7 @@ async def probe(upstream: Upstream, shared: SharedSeats, *, at: float) -> Probe:
     finally:
         if isinstance(seat, HandshakeSeat):
             await seat.close()
-    return Probe(upstream.alias, era=seat.era, server=upstream.health.server, tools=upstream.catalog(seat.era).tools)
+    return Probe(upstream.alias, era=seat.era, server=upstream.health.server, tools=seat.catalog.tools)
 
 
 async def reach(upstream: Upstream, shared: SharedSeats) -> Seat:
@@ -73,7 +75,7 @@ async def _list_tools(seat: Seat, at: float) -> None:
         reply = await seat.request(TOOLS.method, params, NOWHERE)
         if not isinstance(reply, Result):
             return
-        seat.upstream.catalog(seat.era).learn(reply.raw, at=at, first_page=page == 0)
+        seat.catalog.learn(reply.raw, at=at, first_page=page == 0)
         if (cursor := listings.next_cursor(reply.raw)) is None:
             return
         params = splice.with_fields(params, cursor=cursor)

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import anyio
 
-from fuseboard.catalog import Catalog, ServerFacts
+from fuseboard.catalog import Definitions, ServerFacts
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamFault, UpstreamTimeout, UpstreamUnreachable
 from fuseboard.ports import Handler, Link
@@ -77,13 +77,9 @@ class Upstream:
         self.health = Health()
         self.stateless: bool | None = None
         """Whether it speaks the stateless era; ``None`` until it was asked."""
-        self.listing_lock = anyio.Lock()
         self._connect = connect
         self._clock = clock
-        self._catalogs = {era: Catalog(alias, server, self.names) for era in Era}
-
-    def catalog(self, era: Era) -> Catalog:
-        return self._catalogs[era]
+        self.definitions = Definitions(alias, server, self.names)
 
     async def connect(self, era: Era, inbound: Handler) -> Link:
         """Make a link, unless the last tries failed so lately that it is too early for another.

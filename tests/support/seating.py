@@ -10,7 +10,8 @@ from typing import Any, Final
 import anyio
 import anyio.abc
 
-from fuseboard.upstreams.seats import HandshakeSeat, SharedSeats
+from fuseboard.upstreams.handshake import HandshakeSeat
+from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Connect, Upstream
 from support.fake_server import FakeServer
 from support.links import CallScope

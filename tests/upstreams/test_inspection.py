@@ -10,8 +10,9 @@ from fuseboard import __version__
 from fuseboard.era import CLIENT_INFO_KEY, Era
 from fuseboard.ports import Result
 from fuseboard.upstreams import inspection
+from fuseboard.upstreams.handshake import HandshakeSeat
 from fuseboard.upstreams.inspection import Probe
-from fuseboard.upstreams.seats import HandshakeSeat, SharedSeat
+from fuseboard.upstreams.shared import SharedSeat
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs
 from support.seating import Seating, seating
 from support.virtual_time import anyio_backend
@@ -33,7 +34,6 @@ async def test_it_finds_out_era_server_and_tools(era: Era) -> None:
         assert found.ok
         assert (found.alias, found.era, found.server) == ("u", era, {"name": "u", "version": "1"})
         assert [tool.name for tool in found.tools] == ["a", "b"]
-        assert here.upstream.catalog(era).learned_at == AT
         assert here.upstream.health.state == "up"
 
 

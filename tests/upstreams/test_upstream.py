@@ -58,11 +58,8 @@ def test_at_first_nothing_is_known(stage: Stage) -> None:
     assert stage.upstream.stateless is None
 
 
-def test_each_era_has_a_catalog_of_its_own_and_both_share_the_names(stage: Stage) -> None:
-    stateless, handshake = (stage.upstream.catalog(era) for era in (Era.STATELESS, Era.HANDSHAKE))
-    assert stateless is not handshake
-    assert stage.upstream.catalog(Era.STATELESS) is stateless
-    stateless.unlisted("a.b")
+def test_what_it_defines_is_shown_under_its_names(stage: Stage) -> None:
+    stage.upstream.definitions.unlisted("a.b")
     assert stage.upstream.names.own(stage.upstream.names.exposed("a.b")) == "a.b"
 
 

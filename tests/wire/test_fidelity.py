@@ -142,7 +142,7 @@ async def test_pages_are_the_clients_to_turn(way: RawWay, tmp_path: Path) -> Non
         assert seen == list(answers.TOOLS)
 
 
-@pytest.mark.parametrize("way", [way for way in RAW_WAYS if way.answer != "json"], ids=str)
+@pytest.mark.parametrize("way", [way for way in RAW_WAYS if way.front == way.back and way.answer != "json"], ids=str)
 async def test_large_messages_pass_whole(way: RawWay, tmp_path: Path) -> None:
     async with raw_pair(way, tmp_path) as (client, log):
         answer = await client.call("big", {"bytes": 5_000_000})

@@ -1,0 +1,163 @@
+"""Seats of the stateless era: one link per upstream, for all callers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import anyio
+import anyio.abc
+import msgspec
+
+from fuseboard.era import SERVER_INFO_KEY, Era, speaks_stateless
+from fuseboard.errors import METHOD_NOT_FOUND, UpstreamLost, UpstreamUnreachable
+from fuseboard.ports import Link, Reply, Request, Result, Scope
+from fuseboard.upstreams.calls import (
+    ACKNOWLEDGED,
+    LISTEN,
+    PROGRESS,
+    CallScope,
+    progress_token,
+    with_progress_token,
+)
+from fuseboard.upstreams.handshake import CommonSeat
+from fuseboard.upstreams.seats import NO_HEADERS, NOWHERE, TOOLS_CHANGED, Inbound, LinkedSeat, object_of
+from fuseboard.upstreams.upstream import Upstream
+from fuseboard.wire import frames, splice
+
+_log = logging.getLogger("fuseboard.seat")
+
+PROBE_TIMEOUT_S: Final = 10.0
+"""How long a child may think about `server/discover`: a handshake server that never heard of it may stay silent."""
+
+
+class SharedSeat(LinkedSeat):
+    """The one link of the stateless era that all callers share: nothing of theirs hangs on it."""
+
+    era = Era.STATELESS
+
+    def __init__(self, upstream: Upstream, tasks: anyio.abc.TaskGroup) -> None:
+        super().__init__(upstream, tasks)
+        self._tokens = 0
+        self._probing = anyio.Lock()
+        self._subscribing = anyio.Semaphore(1)
+        self._unacknowledged: CallScope | None = None
+
+    async def speaks(self, params: bytes | None) -> bool:
+        """Whether the upstream speaks this era at all; asked once. ``params`` carry the envelope of whoever asks.
+
+        Raises:
+            UpstreamFault: it cannot be asked now.
+        """
+        if self.upstream.stateless is None:
+            async with self._probing:
+                if self.upstream.stateless is None:
+                    self.upstream.stateless = await self._probe(params)
+        return self.upstream.stateless
+
+    async def request(
+        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Reply:
+        if method == LISTEN and not self.upstream.scoped:
+            return await self._listen(params, CallScope(scope, None))
+        token = progress_token(params)
+        if token is None or self.upstream.scoped:
+            return await self._send(method, params, CallScope(scope, token), token, headers)
+        # On a shared pipe two clients' tokens may collide, so the upstream sees one of ours.
+        self._tokens += 1
+        sent = b"%d" % self._tokens
+        assert params is not None
+        return await self._send(method, with_progress_token(params, sent), CallScope(scope, token), sent, headers)
+
+    async def _listen(self, params: bytes | None, call: CallScope) -> Reply:
+        """On a pipe only the acknowledgement says by which id a subscription goes, so one is opened after the other."""
+        await self._subscribing.acquire()
+        self._unacknowledged = call
+        try:
+            link = await self.open()
+            return await link.request(LISTEN, params, call)
+        finally:
+            self._acknowledged(call)
+            self._calls.unsubscribed(call)
+
+    def _acknowledged(self, call: CallScope) -> None:
+        if self._unacknowledged is call:
+            self._unacknowledged = None
+            self._subscribing.release()
+
+    async def _open(self) -> Link:
+        return await self.upstream.connect(Era.STATELESS, Inbound(self))
+
+    async def _probe(self, params: bytes | None) -> bool:
+        """Any answer but a result, or an error that only this era has, means the handshake era; so does silence."""
+        link = await self.open()
+        with anyio.move_on_after(PROBE_TIMEOUT_S):
+            try:
+                reply = await link.request("server/discover", params, NOWHERE)
+            except UpstreamLost:
+                await self.drop()
+                return False  # a server that falls over a method it does not know shakes hands
+            except UpstreamUnreachable as fault:
+                if fault.answered:
+                    await self.drop()
+                    return False
+                self.upstream.failed(fault)
+                raise
+            if isinstance(reply, Result):
+                self.upstream.health.server = object_of(_meta(reply).get(SERVER_INFO_KEY))
+                return True
+            if speaks_stateless(reply):
+                return True
+        await self.drop()
+        return False
+
+    async def asked(self, request: Request) -> Reply:
+        return frames.failure(METHOD_NOT_FOUND, "2026-07-28 has no requests from server to client")
+
+    def told(self, method: str, params: bytes | None) -> None:
+        if method == TOOLS_CHANGED:
+            self.catalog.changed()
+        if method == ACKNOWLEDGED and (subscriber := self._unacknowledged) is not None:
+            self._calls.subscribed(subscriber, params)
+            self._acknowledged(subscriber)
+        call = self._calls.of_progress(params) if method == PROGRESS else self._calls.of_subscription(params)
+        if call is None and method != PROGRESS:
+            call = self._calls.only()
+        if call is not None:
+            call.notify(method, params)
+        else:  # another caller's message must not reach this one
+            _log.debug("dropped %s of %s: no way to tell whose it is", method, self.upstream.alias)
+
+
+class SharedSeats:
+    """The links that belong to no session: the stateless ones, one per upstream, and those of ``share: all``."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup, everyone: Scope = NOWHERE) -> None:
+        self.tasks = tasks
+        self._everyone = everyone
+        self._seats: dict[str, SharedSeat] = {}
+        self._common: dict[str, CommonSeat] = {}
+
+    def common(self, upstream: Upstream) -> CommonSeat:
+        if (seat := self._common.get(upstream.alias)) is None:
+            seat = self._common[upstream.alias] = CommonSeat(upstream, self.tasks, self._everyone)
+        return seat
+
+    def at(self, upstream: Upstream) -> SharedSeat:
+        if (seat := self._seats.get(upstream.alias)) is None:
+            seat = self._seats[upstream.alias] = SharedSeat(upstream, self.tasks)
+        return seat
+
+    async def close(self) -> None:
+        for seat in self._seats.values():
+            await seat.close()
+        for common in self._common.values():
+            await common.shut()
+
+
+def _meta(reply: Result) -> splice.Fields:
+    try:
+        return splice.fields(splice.fields(reply.raw).get("_meta"))
+    except msgspec.MsgspecError:
+        return {}
