@@ -63,8 +63,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def keys(policies: Policies, event: Event) -> tuple[str, ...]:
-    """The union of what the policies will read."""
-    return tuple(dict.fromkeys(key for policy in policies for key in policy.keys(event)))
+    """The union of what the policies will read. One that cannot say so is found out when it is asked: see ``_ask``."""
+    wanted: dict[str, None] = {}
+    for policy in policies:
+        wanted.update(dict.fromkeys(_keys(policy, event) or ()))
+    return tuple(wanted)
 
 
 def descend(policies: Policies, event: Event, state: Snapshot, *, enforce: bool = True) -> Outcome:
@@ -105,8 +108,16 @@ def _judge(policies: Iterable[Policy], event: Event, state: Snapshot, *, enforce
     return Outcome(deciding, policy_name, tuple(checks), tuple(writes), event, enforced=enforce)
 
 
+def _keys(policy: Policy, event: Event) -> tuple[str, ...] | None:
+    try:
+        return policy.keys(event)
+    except Exception:  # `_ask` meets it again, and denies
+        return None
+
+
 def _ask(policy: Policy, event: Event, state: Snapshot) -> Verdict:
     try:
+        policy.keys(event)  # again: one that cannot say what it reads has not read it, and is refused here
         verdict = policy.decide(event, state)
         if not isinstance(verdict, Allow | Deny | Rewrite | Hold):
             raise TypeError(f"{type(verdict).__name__} is no verdict")

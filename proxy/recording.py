@@ -110,7 +110,7 @@ class Recorder:
             verdict=name_of(said),
             policy=outcome.policy,
             rule=said.rule,
-            reason=self._redact(said.reason) if isinstance(said, Deny | Hold | Rewrite) else None,
+            reason=self._reason(said) if isinstance(said, Deny | Hold | Rewrite) else None,
             checks=self._checks(outcome),
             config=self._config,
             final=outcome.refused is not None,
@@ -141,12 +141,20 @@ class Recorder:
             verdict=name_of(said) if said is not None else None,
             policy=outcome.policy if said is not None and outcome is not None else None,
             rule=said.rule if said is not None else None,
-            reason=self._redact(said.reason) if said is not None else None,
+            reason=self._reason(said) if said is not None else None,
             checks=self._checks(outcome) if outcome is not None else (),
         )
 
     def _checks(self, outcome: Outcome) -> list[dict[str, Any]]:
-        return [self._redact.value(check.to_json()) for check in outcome.checks]
+        checks = [check.to_json() for check in outcome.checks]
+        if self._arguments != "full":
+            checks = [_without_values(check) for check in checks]
+        return [self._redact.value(check) for check in checks]
+
+    def _reason(self, said: Deny | Hold | Rewrite) -> str:
+        """What the model read. Its first line names the rule; those that follow may quote the arguments."""
+        reason = self._redact(said.reason)
+        return reason if self._arguments == "full" else reason.partition("\n")[0]
 
     def _kept(self, raw: bytes, digest: str) -> str | None:
         match self._arguments:
@@ -164,6 +172,15 @@ class Recorder:
 
     def _error_of(self, reply: Reply | None) -> str | None:
         return self._redact.head(reply.raw, PREVIEW_BYTES) if isinstance(reply, Failure) else None
+
+
+def _without_values(check: dict[str, Any]) -> dict[str, Any]:
+    """A check without what it found in the arguments: where something did not fit, and what was expected, stay."""
+    mismatches = check["facts"].get("mismatches")
+    if not isinstance(mismatches, list):
+        return check
+    bare = [{key: value for key, value in mismatch.items() if key != "found"} for mismatch in mismatches]
+    return {**check, "facts": {**check["facts"], "mismatches": bare}}
 
 
 def _canonical(arguments: Mapping[str, Any]) -> bytes:

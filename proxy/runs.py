@@ -15,6 +15,9 @@ IDLE_GAP_S = 30 * 60.0
 """Two requests further apart than this are taken for two runs, where nothing better tells."""
 
 
+_FEW_RUNS = 256
+
+
 class Source(StrEnum):
     """What named the run. All but the inferred one are exact about *which connection*, none is proof of *who*."""
 
@@ -47,6 +50,7 @@ class Runs:
         self._mint = mint
         self._process: Run | None = None
         self._inferred: dict[tuple[str, str | None], Run] = {}
+        self._forget_above = _FEW_RUNS
 
     def of_session(self, origin: Origin, *, at: float) -> Run:
         """The run of a new session of the handshake revisions."""
@@ -61,7 +65,8 @@ class Runs:
         key = (origin.principal, client)
         run = self._inferred.get(key)
         if run is None or at - run.last_at > IDLE_GAP_S:
-            self._forget_idle(at)
+            if len(self._inferred) >= self._forget_above:
+                self._forget_idle(at)
             run = self._inferred[key] = Run(self._mint(at), Source.INFERRED)
         run.last_at = at
         return run
@@ -75,3 +80,5 @@ class Runs:
         """Client names are the clients' own invention: without this, inventing them would fill the memory."""
         for key in [key for key, run in self._inferred.items() if at - run.last_at > IDLE_GAP_S]:
             del self._inferred[key]
+        # Only when their number has doubled is looking through all of them worth it again.
+        self._forget_above = max(_FEW_RUNS, 2 * len(self._inferred))

@@ -245,3 +245,19 @@ def test_of_a_forbidden_tool_not_even_the_schema_is_learnt(hidden: bool, default
     assert outcome.policy == policy
     assert isinstance(outcome.refused, Deny)
     assert ("'x'" in outcome.refused.reason or '"x"' in outcome.refused.reason) == (policy == "schema")
+
+
+class Speechless(Says):
+    """A policy that cannot say what it reads."""
+
+    def keys(self, event: Event) -> tuple[str, ...]:
+        raise KeyError("secret")
+
+
+def test_a_policy_that_cannot_say_what_it_reads_denies(caplog: pytest.LogCaptureFixture) -> None:
+    policies = (Speechless(Allow(), "speechless"),)
+    assert pipeline.keys(policies, CALL) == ()
+    with caplog.at_level(logging.ERROR):
+        refused = pipeline.descend(policies, CALL, EMPTY).refused
+    assert isinstance(refused, Deny)
+    assert refused.rule == "policy.fault"

@@ -276,3 +276,13 @@ def test_a_verdict_on_the_way_back_stands_there_only_where_it_changed_the_outcom
     assert record.rule == (word and "r")
     assert record.reason == (word and "why")
     assert len(record.checks) == 1
+
+
+@pytest.mark.parametrize("how", ["hashed", "none"])
+def test_where_arguments_are_left_out_no_reason_and_no_fact_quotes_them(how: str) -> None:
+    mismatch = {"path": "/iban", "found": "DE89 3704", "expected": "integer", "keyword": "type"}
+    refusal = Deny("schema.arguments", 'The arguments do not fit:\n- /iban: found "DE89 3704"')
+    entry = propose(verdict=refusal, keeper=recorder(how), facts={"mismatches": [mismatch]})
+    assert entry.reason == "The arguments do not fit:"
+    assert "DE89" not in str(entry)
+    assert entry.checks[0]["facts"] == {"mismatches": [{"path": "/iban", "expected": "integer", "keyword": "type"}]}

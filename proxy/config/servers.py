@@ -24,7 +24,7 @@ class ToolFacts(Section):
     """What the operator knows of one tool. The upstream's own hints can only tighten it."""
 
     effect: Literal["read", "write", "destructive"] | None = None
-    """What a call does to the world; left out, the upstream's hints decide, and without those it is destructive."""
+    """What a call does to the world; left out, it is destructive, unless the server is trusted and hints at less."""
 
     idempotent: bool = False
     """Whether a second identical call changes nothing more, so that it may be tried again."""

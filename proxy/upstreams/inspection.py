@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import msgspec
 
 from fuseboard import era, listings
@@ -21,6 +22,7 @@ from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import splice
 
 _PAGES = 100
+LIST_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ async def probe(upstream: Upstream, shared: SharedSeats, *, at: float) -> Probe:
     except UpstreamFault as fault:
         return Probe(upstream.alias, error=fault.message)
     try:
-        await _list_tools(seat, at)
+        with anyio.fail_after(LIST_TIMEOUT_S):
+            await _list_tools(seat, at)
+    except TimeoutError:
+        error = f"{upstream.alias} did not list its tools within {LIST_TIMEOUT_S:g} s"
+        return Probe(upstream.alias, error=error, era=seat.era, server=upstream.health.server)
     except UpstreamFault as fault:
         return Probe(upstream.alias, error=fault.message, era=seat.era, server=upstream.health.server)
     finally:

@@ -95,8 +95,11 @@ class SharedSeat(LinkedSeat):
         with anyio.move_on_after(PROBE_TIMEOUT_S):
             try:
                 reply = await link.request("server/discover", params, NOWHERE)
-            except UpstreamLost:
+            except UpstreamLost as fault:
                 await self.drop()
+                if self.upstream.scoped:  # over HTTP that may be any mishap on the way, which says nothing of the era
+                    self.upstream.failed(fault)
+                    raise
                 return False  # a server that falls over a method it does not know shakes hands
             except UpstreamUnreachable as fault:
                 if fault.answered:
