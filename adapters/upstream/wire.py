@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -22,6 +23,7 @@ BODY_BYTES: Final = 64 * 1024 * 1024
 """How large one message of an upstream may be, unless told otherwise."""
 
 _REDIRECTS: Final = 3
+_AT_ONCE_BYTES: Final = 1 << 20
 _KEEPS_METHOD: Final = frozenset({307, 308})
 _LINGER_S: Final = 1.0
 
@@ -50,7 +52,9 @@ class Wire:
         session = self._pool.session()
         for _ in range(_REDIRECTS):
             try:
-                response = await session.request(verb, self.url, data=body, headers=headers, allow_redirects=False)
+                # aiohttp writes bytes at one go, and warns where they are many; a file it sends piece by piece.
+                data = io.BytesIO(body) if body is not None and len(body) > _AT_ONCE_BYTES else body
+                response = await session.request(verb, self.url, data=data, headers=headers, allow_redirects=False)
             except (aiohttp.ClientError, OSError, ValueError) as fault:
                 raise self._unsent(fault) from fault
             if not 300 <= response.status < 400:
