@@ -12,7 +12,6 @@ from fuseboard.verdicts import Allow, Deny, Facts, Hold, Rewrite, Verdict
 
 CANONICAL_RULE = "canonical-path"
 
-_LISTED_AS = "tools/call"
 _VERBS = {"tools/call": "calling", "prompts/get": "getting the prompt", "resources/read": "reading"}
 
 
@@ -35,8 +34,8 @@ class PermissionsPolicy:
         if isinstance(event, CallProposed):
             return self._proposed(event)
         if isinstance(event, ToolListed):
-            ruling = self._rules.slice(event.caller, _LISTED_AS, event.tool).listed()
-            return _verdict(ruling, f"{_VERBS[_LISTED_AS]} {event.tool.exposed}")
+            ruling = self._rules.slice(event.caller, event.method, event.tool).listed()
+            return _verdict(ruling, f"{_VERBS[event.method]} {event.tool.exposed}")
         return Allow()
 
     def _proposed(self, event: CallProposed) -> Verdict:

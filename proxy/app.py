@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,9 +13,11 @@ import anyio
 
 from fuseboard import pipeline
 from fuseboard.adapters.connect import Connector
+from fuseboard.adapters.signals import caught
+from fuseboard.adapters.upstream.children import Children
 from fuseboard.cedar.check import RuleError
 from fuseboard.cedar.rules import RuleSet, compile_rules
-from fuseboard.config import Config, ConfigInvalid, HttpServer, digest, placed
+from fuseboard.config import Config, ConfigInvalid, HttpServer, StdioServer, digest, placed
 from fuseboard.errors import ConfigError
 from fuseboard.exchange import Exchange
 from fuseboard.gateway import Board
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def board(config: Config, state: Path, *, clock: Callable[[], float] = time.time) -> AsyncIterator[Board]:
+async def board(
+    config: Config, state: Path, *, children: Children | None = None, clock: Callable[[], float] = time.time
+) -> AsyncIterator[Board]:
     """Everything behind the edges, started and, at the end, stopped in order: sessions, links, ledger."""
+    children = children or Children()
     if not config.servers:
         raise ConfigError("no servers are configured: name at least one under `servers:`")
     rules = _rules(config)
@@ -52,12 +56,14 @@ async def board(config: Config, state: Path, *, clock: Callable[[], float] = tim
                 clock,
                 enforce=config.mode == "enforce",
             )
-            core = Board(_upstreams(config, connector, clock), exchange, Runs(ids.run), tasks, clock)
+            core = Board(_upstreams(config, connector, children, clock), exchange, Runs(ids.run), tasks, clock)
             try:
                 yield core
             finally:
                 with anyio.CancelScope(shield=True):
-                    await core.close()
+                    async with anyio.create_task_group() as closing:
+                        closing.start_soon(core.close)
+                        closing.start_soon(children.close)
                     await connector.close()
                 tasks.cancel_scope.cancel()
     finally:
@@ -69,18 +75,30 @@ async def serve_stdio(config: Config, state: Path) -> None:
     """Serve the client at the other end of our stdin and stdout until it goes."""
     from fuseboard.adapters.downstream.stdio import serve_stdio as serve
 
-    async with board(config, state) as core, _presence(core, state, "stdio"), anyio.create_task_group() as serving:
-        serving.start_soon(_until_signalled, serving.cancel_scope)
+    async with (
+        _until_signalled(config, state) as (core, signalled),
+        _presence(core, state, "stdio"),
+        anyio.create_task_group() as serving,
+    ):
+        serving.start_soon(_then, signalled, serving.cancel_scope.cancel)
         await serve(core, limit_bytes=config.limits.frame_bytes, depth=config.limits.depth)
         serving.cancel_scope.cancel()
 
 
-async def _until_signalled(scope: anyio.CancelScope) -> None:
-    """A signal ends us as the client's leaving does: sessions closed, children reaped, the ledger written out."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
+@asynccontextmanager
+async def _until_signalled(config: Config, state: Path) -> AsyncIterator[tuple[Board, anyio.Event]]:
+    """A board, and the event of the first signal. It ends us as the client's leaving does: sessions closed, children
+    reaped, the ledger written out. The next signal kills the children and us.
+    """
+    children = Children()
+    with caught(children.kill) as signalled:
+        async with board(config, state, children=children) as core:
+            yield core, signalled
+
+
+async def _then(event: anyio.Event, act: Callable[[], None]) -> None:
+    await event.wait()
+    act()
 
 
 async def serve_http(config: Config, state: Path, host: str, port: int, *, ready: Callable[[int], None]) -> None:
@@ -88,18 +106,19 @@ async def serve_http(config: Config, state: Path, host: str, port: int, *, ready
     from fuseboard.adapters.downstream.edge import HttpEdge
     from fuseboard.adapters.downstream.http import serve_http as serve
 
-    async with board(config, state) as core:
+    async with _until_signalled(config, state) as (core, signalled):
         core.tasks.start_soon(core.probe)
         edge = HttpEdge(
             core,
             auth=_bearers(config),
             limits=_edge_limits(config),
-            allowed_hosts=[f"{host}:*"],
+            allowed_hosts=[f"{host}:*", *(name if ":" in name else f"{name}:*" for name in config.hosts)],
+            any_address=host in ("0.0.0.0", "::"),
             status=core.status,
             tasks=core.tasks,
         )
         async with _presence(core, state, f"http://{host}:{port}/mcp"):
-            await serve(edge, host, port, ready=ready)
+            await serve(edge, host, port, ready=ready, ended=signalled)
 
 
 def _presence(core: Board, state: Path, serves: str) -> AbstractAsyncContextManager[None]:
@@ -145,20 +164,23 @@ def _open_store(config: Config, state: Path, clock: Callable[[], float]) -> Stor
             from fuseboard.adapters.stores.sqlite import SqliteStore
 
             store = SqliteStore.open(Path(config.store.location) if config.store.location else state / "ledger.db")
-            store.prune(config.trace.keep_s, at=clock())
+            store.retain(config.trace.keep_s, at=clock())
             return store
         case kind:
             raise ConfigError(f"store: {kind} is not supported by this version; use sqlite or memory")
 
 
-def _upstreams(config: Config, connector: Connector, clock: Callable[[], float]) -> Mapping[str, Upstream]:
+def _upstreams(
+    config: Config, connector: Connector, children: Children, clock: Callable[[], float]
+) -> Mapping[str, Upstream]:
     prefixed = len(config.servers) > 1
     upstreams = {}
     for alias, server in config.servers.items():
+        connect = connector.to(alias, server)
+        if isinstance(server, StdioServer):
+            connect = children.guarded(alias, connect)
         over_http = isinstance(server, HttpServer) and server.type == "http"
-        upstream = upstreams[alias] = Upstream(
-            alias, server, connector.to(alias, server), prefixed=prefixed, scoped=over_http, clock=clock
-        )
+        upstream = upstreams[alias] = Upstream(alias, server, connect, prefixed=prefixed, scoped=over_http, clock=clock)
         if isinstance(server, HttpServer) and server.type == "sse":
             upstream.stateless = False  # the transport was gone before the stateless era came
     return upstreams
@@ -169,14 +191,15 @@ async def probe(config: Config) -> tuple[Probe, ...]:
     found: dict[str, Probe] = {}
     async with anyio.create_task_group() as tasks:
         connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
-        shared = SharedSeats(tasks)
+        shared, children = SharedSeats(tasks), Children()
 
         async def ask(upstream: Upstream) -> None:
             found[upstream.alias] = await inspection.probe(upstream, shared, at=time.time())
 
         async with anyio.create_task_group() as asking:
-            for upstream in _upstreams(config, connector, time.time).values():
+            for upstream in _upstreams(config, connector, children, time.time).values():
                 asking.start_soon(ask, upstream)
+        await children.close()
         await shared.close()
         await connector.close()
         tasks.cancel_scope.cancel()

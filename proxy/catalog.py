@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
-from fuseboard.events import Effect, Schema, Tool, Trust
+from fuseboard import param_headers
+from fuseboard.events import Effect, Mirrored, Schema, Tool, Trust
 from fuseboard.routing import Names
 from fuseboard.schemas.compiled import compile_schema
 from fuseboard.wire import splice
@@ -94,7 +95,9 @@ _DEFINITIONS_KEPT: Final = 4096
 _UNREADABLE: Final = msgspec.Raw(b'"unreadable"')
 
 
-class _Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True):
+    """The tools on one page of a list, by name; ``last`` says that no page follows."""
+
     tools: Mapping[str, Tool]
     last: bool
 
@@ -110,9 +113,9 @@ class Definitions:
         self._server = server
         self._names = names
         self._built: dict[bytes, Tool] = {}
-        self._pages: dict[bytes, _Page] = {}
+        self._pages: dict[bytes, Page] = {}
 
-    def page(self, listing: bytes) -> _Page:
+    def page(self, listing: bytes) -> Page:
         """Read a ``tools/list`` result.
 
         Raises:
@@ -121,11 +124,18 @@ class Definitions:
         if (page := self._pages.get(listing)) is None:
             fields = splice.fields(listing)
             tools = [self._build(bytes(raw)) for raw in splice.items(fields.get("tools") or b"[]")]
-            page = _Page({tool.name: tool for tool in tools if tool is not None}, last="nextCursor" not in fields)
+            page = Page({tool.name: tool for tool in tools if tool is not None}, last="nextCursor" not in fields)
             if len(self._pages) >= _PAGES_KEPT:
                 del self._pages[next(iter(self._pages))]
             self._pages[listing] = page
         return page
+
+    def readable(self, listing: bytes) -> Page | None:
+        """The same, ``None`` where it is no list of tools."""
+        try:
+            return self.page(listing)
+        except msgspec.MsgspecError:
+            return None
 
     def unlisted(self, name: str) -> Tool:
         """A tool that no listing showed: nothing is known of it but what the operator stated."""
@@ -159,7 +169,7 @@ class Definitions:
         return Tool(
             upstream=self._alias,
             name=definition.name,
-            exposed=self._names.exposed(definition.name),
+            exposed=self._names.exposed(definition.name, listed=known),
             effect=effect_of(
                 facts.effect if facts else None,
                 trust,
@@ -169,6 +179,7 @@ class Definitions:
             idempotent=bool(facts and facts.idempotent),
             trust=trust,
             arguments=_schema(definition.inputSchema),
+            mirrored=_mirrored(definition.inputSchema),
             result=_schema(definition.outputSchema),
             known=known,
             hidden=not any(fnmatchcase(definition.name, glob) for glob in self._server.expose),
@@ -176,7 +187,7 @@ class Definitions:
 
 
 class Catalog:
-    """The tools of an upstream as one session was shown them: another session may have been shown others."""
+    """The tools of an upstream as it lists them to one kind of caller: to another it may list others."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
@@ -203,17 +214,19 @@ class Catalog:
         """The upstream said that its list changed."""
         self.learned_at = None
 
-    def learn(self, listing: bytes, *, at: float, first_page: bool) -> None:
-        """Take in a ``tools/list`` result. What is no list of tools teaches nothing.
-
-        A listing that is all on its first page replaces what was known; further pages add to it.
-        """
+    def replace(self, tools: Mapping[str, Tool], *, at: float) -> None:
+        """Take in a complete list."""
+        self._tools = tools
         self.learned_at = at
-        try:
-            page = self._definitions.page(listing)
-        except msgspec.MsgspecError:
-            return
-        self._tools = page.tools if first_page and page.last else {**self._tools, **page.tools}
+
+
+def _mirrored(raw: msgspec.Raw | msgspec.UnsetType) -> Mapping[tuple[str, ...], Mirrored] | None:
+    if raw is msgspec.UNSET or param_headers.KEY.encode() not in bytes(raw):
+        return None
+    try:
+        return param_headers.declared(msgspec.json.decode(raw))
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _schema(raw: msgspec.Raw | msgspec.UnsetType) -> Schema | None:

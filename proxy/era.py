@@ -35,6 +35,10 @@ REMOVED: Final = frozenset(
 _STATELESS_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
 
 
+MAX_CLIENT_NAME: Final = 256
+"""In characters. The name is the client's invention, and stands in every record."""
+
+
 class Era(StrEnum):
     HANDSHAKE = "handshake"
     STATELESS = "stateless"
@@ -50,11 +54,12 @@ def meta_of(params: bytes | None) -> dict[str, Any]:
 
 
 def client_name(info: Any) -> str | None:
-    """``name/version`` of an ``Implementation`` object, ``None`` where it has no name."""
+    """``name/version`` of an ``Implementation`` object, ``None`` where it has no name. A long one is cut."""
     if not isinstance(info, dict) or not isinstance(info.get("name"), str):
         return None
     version = info.get("version")
-    return f"{info['name']}/{version}" if isinstance(version, str) else info["name"]
+    name = f"{info['name']}/{version}" if isinstance(version, str) else info["name"]
+    return name if len(name) <= MAX_CLIENT_NAME else f"{name[: MAX_CLIENT_NAME - 1]}…"
 
 
 def without_envelope(params: bytes | None) -> bytes | None:

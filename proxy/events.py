@@ -51,6 +51,13 @@ class Schema(Protocol):
         ...
 
 
+class Mirrored(msgspec.Struct, frozen=True):
+    """An argument that the upstream wants in a header too: ``Mcp-Param-<token>``. ``type`` is the schema's word."""
+
+    token: str
+    type: str
+
+
 class Tool(msgspec.Struct, frozen=True):
     """A tool as its upstream defined it, with what the operator knows of it."""
 
@@ -64,6 +71,8 @@ class Tool(msgspec.Struct, frozen=True):
     result: Schema | None = None
     known: bool = True
     """Whether the upstream listed it. An unlisted tool is called all the same, with nothing to check it against."""
+    mirrored: Mapping[tuple[str, ...], Mirrored] | None = None
+    """The arguments that go into HTTP headers as well (``x-mcp-header``), by their path."""
     hidden: bool = False
     """Whether the operator's ``expose`` leaves it out."""
 
@@ -83,11 +92,12 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class ToolListed(msgspec.Struct, frozen=True):
-    """A tool is about to be shown to a caller."""
+    """A tool, prompt or resource is about to be shown to a caller, who would ask for it by ``method``."""
 
     at: float
     caller: Caller
     tool: Tool
+    method: str = "tools/call"
 
 
 class CallProposed(msgspec.Struct, frozen=True):

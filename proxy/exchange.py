@@ -2,29 +2,32 @@
 
 Decide, then act: the pipeline judges, the store takes the record, then the upstream is called under its deadline, the
 same list judges the result on its way back, and the record is closed. What was judged is what is sent.
+
+A judgement holds for the state that it read. Where the store refuses what it asked to write, because a ceiling would
+be passed or the state has changed, it is made anew; where that goes on, nothing passes.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 import msgspec
 
-from fuseboard import pipeline, refusals, truth
+from fuseboard import param_headers, pipeline, refusals, truth
 from fuseboard.era import Era
 from fuseboard.errors import LEDGER_UNAVAILABLE, UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
 from fuseboard.events import Caller, CallProposed, CallReturned, Effect, Tool
 from fuseboard.ids import Ids
-from fuseboard.pipeline import Outcome, Policies
+from fuseboard.pipeline import Check, Outcome, Policies
 from fuseboard.ports import Reply, Request, Result, Scope, Store
 from fuseboard.recording import Recorder
 from fuseboard.runs import Run
-from fuseboard.state import EMPTY
+from fuseboard.state import EMPTY, Snapshot
 from fuseboard.truth import Truth
-from fuseboard.upstreams.seats import Seat
+from fuseboard.upstreams.seats import NO_HEADERS, Seat
 from fuseboard.verdicts import Deny, Hold
 from fuseboard.wire import frames, splice
 
@@ -32,6 +35,20 @@ _log = logging.getLogger("fuseboard.exchange")
 
 DEFAULT_TIMEOUT_S: Final = 600.0
 """The deadline of a call that the configuration names none for: nothing waits for ever."""
+
+_JUDGEMENTS: Final = 8
+"""How often a call or its result is judged while others keep changing the state under it."""
+
+CONTENTION: Final = "state_contention"
+"""The rule of a refusal because no judgement held."""
+
+_UNSENT: Final = (
+    "{tool} was not called: other calls kept changing what the decision rests on. Wait a moment and call it again."
+)
+_WITHHELD: Final = (
+    "{tool} was called, but its result is withheld: other calls kept changing what the decision rests on. "
+    "Do not repeat the call before you have checked what it did."
+)
 
 _NAME_FIELD: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
@@ -52,7 +69,15 @@ class Proposal(msgspec.Struct, frozen=True):
     era: Era
     transport: str
     timeout_s: float
+    at: float
     refresh: Callable[[], Awaitable[Tool | None]]
+
+
+class _Judgement(NamedTuple):
+    """What was said, and the state that it rests on."""
+
+    outcome: Outcome
+    read: Snapshot
 
 
 class Exchange:
@@ -77,55 +102,79 @@ class Exchange:
 
     async def govern(self, ask: Proposal) -> Reply:
         """Judge, record, send, judge again, record again, answer."""
-        at = self._clock()
+        at = ask.at
         event = CallProposed(
             at, self._ids.decision(at), ask.run.id, ask.request.method, ask.caller, ask.tool, ask.arguments
         )
-        outcome = await self._judge(event, ask)
+        try:
+            outcome = await self._decide(event, ask)
+        except StoreUnavailable:
+            return _unrecorded(event)
         judged = outcome.event
         assert isinstance(judged, CallProposed)
-        if (fault := await self._record_proposal(outcome, judged, ask)) is not None:
-            return fault
         if (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
         return await self._carry_out(judged, _to_send(ask, judged), ask)
 
-    async def _judge(self, event: CallProposed, ask: Proposal) -> Outcome:
-        outcome = await self._descend(event)
-        if outcome.refused is not None and outcome.policy == "schema":
+    async def _decide(self, event: CallProposed, ask: Proposal) -> Outcome:
+        """Judge the call and write that down together with what the policies asked to write, or none of it.
+
+        Raises:
+            StoreUnavailable: the call needs its record first, and there is none.
+        """
+        seq = 0
+        for _ in range(_JUDGEMENTS):
+            outcome, read = await self._judge(event, ask)
+            seq = seq or ask.run.next_seq()
+            if await self._propose(outcome, read, ask, seq):
+                return outcome
+        outcome = _contended(outcome, _UNSENT.format(tool=event.tool.exposed))
+        await self._propose(outcome, EMPTY, ask, seq)
+        return outcome
+
+    async def _judge(self, event: CallProposed, ask: Proposal) -> _Judgement:
+        said = await self._descend(event)
+        if said.outcome.refused is not None and said.outcome.policy == "schema":
             # The upstream may have changed the schema since it was listed: a refusal rests on a fresh listing.
             fresh = await ask.refresh()
             if fresh is not None and fresh is not event.tool:
                 return await self._descend(msgspec.structs.replace(event, tool=fresh))
-        return outcome
+        return said
 
-    async def _descend(self, event: CallProposed) -> Outcome:
+    async def _descend(self, event: CallProposed) -> _Judgement:
+        state = await self._read(event)
+        return _Judgement(pipeline.descend(self.policies, event, state, enforce=self.enforce), state)
+
+    async def _read(self, event: CallProposed | CallReturned) -> Snapshot:
         keys = pipeline.keys(self.policies, event)
-        state = await self._store.read(keys, at=event.at) if keys else EMPTY
-        return pipeline.descend(self.policies, event, state, enforce=self.enforce)
+        return await self._store.read(keys, at=event.at) if keys else EMPTY
 
-    async def _record_proposal(self, outcome: Outcome, judged: CallProposed, ask: Proposal) -> Reply | None:
-        """Write the proposal down; for a call with effects, durably, before anything is sent."""
+    async def _propose(self, outcome: Outcome, read: Snapshot, ask: Proposal, seq: int) -> bool:
+        """Write the proposal down; for a call with effects, durably, before anything is sent.
+
+        Returns ``False`` where the judgement no longer holds: nothing is written then.
+        """
+        judged = outcome.event
+        assert isinstance(judged, CallProposed)
         has_effect = judged.tool.effect is not Effect.READ and judged.method == "tools/call"
         entry = self._recorder.proposed(
             outcome,
             judged,
             ask.run,
+            seq=seq,
+            asked=ask.arguments,
             raw_arguments=_raw_arguments(ask.request),
             era=ask.era,
             transport=ask.transport,
         )
+        durable = has_effect and not entry.final
         try:
-            await self._store.commit(outcome.writes, EMPTY, entry, at=judged.at, durable=has_effect and not entry.final)
+            return await self._store.commit(outcome.writes, read, entry, at=judged.at, durable=durable)
         except StoreUnavailable as fault:
             _log.error("the ledger cannot be written: %s", fault)
             if has_effect and self.enforce:
-                message = (
-                    f"{judged.tool.exposed} was not called: the ledger cannot be written, and a call with effects "
-                    "needs its record first. Tell the operator; a retry helps only once the ledger is back."
-                )
-                return frames.failure(LEDGER_UNAVAILABLE, message)
-        return None
+                raise
+            return True
 
     def _refusal(self, judged: CallProposed, policy: str | None, verdict: Deny | Hold, ask: Proposal) -> Reply:
         said = refusals.decision(judged.id, judged.run, policy, verdict)
@@ -134,7 +183,7 @@ class Exchange:
     async def _carry_out(self, judged: CallProposed, params: bytes | None, ask: Proposal) -> Reply:
         """Send the call and conclude its record, whatever becomes of it."""
         try:
-            reply = await self._call(ask, params)
+            reply = await self._call(judged, ask, params)
         except UpstreamFault as fault:
             await self._conclude(judged, truth.of_fault(fault), None, error=fault.message)
             return frames.failure(fault.code, fault.message)
@@ -144,25 +193,37 @@ class Exchange:
             raise
         return await self._returned(judged, reply, ask)
 
-    async def _call(self, ask: Proposal, params: bytes | None) -> Reply:
+    async def _call(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
+        # Headers that mirror arguments say what was judged; those that the client sent go no further.
+        mirrored = judged.tool.mirrored
+        headers = param_headers.derived(mirrored, judged.arguments) if mirrored is not None else NO_HEADERS
         with anyio.move_on_after(ask.timeout_s):
-            return await ask.seat.request(ask.request.method, params, ask.scope, headers=ask.request.headers)
+            return await ask.seat.request(ask.request.method, params, ask.scope, headers=headers)
         raise ask.seat.upstream.timed_out(ask.request.method, ask.timeout_s)
 
     async def _returned(self, judged: CallProposed, reply: Reply, ask: Proposal) -> Reply:
         said = truth.of_reply(judged.method, reply)
-        outcome: Outcome | None = None
-        if isinstance(reply, Result) and judged.tool.result is not None:
-            try:
-                outcome = await self._ascend(judged, reply, said)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-                return await self._unreadable(judged, reply, fault)
-        if outcome is not None and isinstance(outcome.verdict, Deny | Hold) and said is not Truth.MALFORMED:
-            said = Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED
-        await self._conclude(judged, said, reply, outcome=outcome)
-        if outcome is not None and (refused := outcome.refused) is not None:
+        if not isinstance(reply, Result) or judged.tool.result is None:
+            await self._conclude(judged, said, reply)
+            return reply
+        try:
+            outcome = await self._decide_result(judged, reply, said)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            return await self._unreadable(judged, reply, fault)
+        if (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
         return reply
+
+    async def _decide_result(self, judged: CallProposed, reply: Result, said: Truth) -> Outcome:
+        """Judge the result and close the record, together with what the policies asked to write."""
+        value = msgspec.json.decode(reply.raw)
+        for _ in range(_JUDGEMENTS):
+            outcome, read = await self._ascend(CallReturned(self._clock(), judged, said, value))
+            if await self._conclude(judged, _as_judged(said, outcome), reply, outcome=outcome, read=read):
+                return outcome
+        outcome = _contended(outcome, _WITHHELD.format(tool=judged.tool.exposed))
+        await self._conclude(judged, _as_judged(said, outcome), reply, outcome=outcome)
+        return outcome
 
     async def _unreadable(self, judged: CallProposed, reply: Result, fault: Exception) -> Reply:
         """A result that cannot be judged does not pass."""
@@ -170,11 +231,9 @@ class Exchange:
         await self._conclude(judged, Truth.MALFORMED, reply, error=message)
         return frames.failure(UPSTREAM_JUNK, message) if self.enforce else reply
 
-    async def _ascend(self, judged: CallProposed, reply: Result, said: Truth) -> Outcome:
-        event = CallReturned(self._clock(), judged, said, msgspec.json.decode(reply.raw))
-        keys = pipeline.keys(self.policies, event)
-        state = await self._store.read(keys, at=event.at) if keys else EMPTY
-        return pipeline.ascend(self.policies, event, state, enforce=self.enforce)
+    async def _ascend(self, event: CallReturned) -> _Judgement:
+        state = await self._read(event)
+        return _Judgement(pipeline.ascend(self.policies, event, state, enforce=self.enforce), state)
 
     async def _conclude(
         self,
@@ -184,15 +243,42 @@ class Exchange:
         *,
         error: str | None = None,
         outcome: Outcome | None = None,
-    ) -> None:
+        read: Snapshot = EMPTY,
+    ) -> bool:
+        """Close the record. Returns ``False`` where the judgement no longer holds: nothing is written then."""
         at = self._clock()
         entry = self._recorder.concluded(judged, at=at, truth=said, reply=reply, error=error, outcome=outcome)
         writes = outcome.writes if outcome is not None else ()
         try:
-            await self._store.commit(writes, EMPTY, entry, at=at)
+            return await self._store.commit(writes, read, entry, at=at)
         except StoreUnavailable as fault:
             # The call is done; withholding its answer would only make the agent repeat it.
             _log.error("the ledger cannot be written: %s", fault)
+            return True
+
+
+def _contended(outcome: Outcome, reason: str) -> Outcome:
+    """What is left where no judgement held: nothing is written but the record. A refusal stays the one that it was."""
+    check = Check("state", "deny", CONTENTION, {"judgements": _JUDGEMENTS})
+    changes: dict[str, Any] = {"checks": (*outcome.checks, check), "writes": ()}
+    if not isinstance(outcome.verdict, Deny | Hold):
+        changes |= {"verdict": Deny(CONTENTION, reason), "policy": "state"}
+    return msgspec.structs.replace(outcome, **changes)
+
+
+def _unrecorded(event: CallProposed) -> Reply:
+    message = (
+        f"{event.tool.exposed} was not called: the ledger cannot be written, and a call with effects "
+        "needs its record first. Tell the operator; a retry helps only once the ledger is back."
+    )
+    return frames.failure(LEDGER_UNAVAILABLE, message)
+
+
+def _as_judged(said: Truth, outcome: Outcome) -> Truth:
+    """What the reply turned out to be once the policies had seen it."""
+    if not isinstance(outcome.verdict, Deny | Hold) or said is Truth.MALFORMED:
+        return said
+    return Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED
 
 
 def _raw_arguments(request: Request) -> bytes:

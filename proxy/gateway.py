@@ -64,7 +64,7 @@ class Board:
     async def _probe(self, upstream: Upstream) -> None:
         while True:
             found = await inspection.probe(upstream, self._shared, at=self.now())
-            if found.ok:
+            if found.era is not None:  # it answers, whatever it lists
                 return
             await anyio.sleep(max(0.1, upstream.health.retry_at - self.now()))
 

@@ -10,14 +10,24 @@ bind the process to asyncio anyway; whoever is called from here may use anyio as
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import anyio
 import msgspec
 
-from fuseboard.errors import INVALID_REQUEST, ProtocolFault, UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    ProtocolFault,
+    UpstreamFault,
+    UpstreamLost,
+    UpstreamUnreachable,
+)
 from fuseboard.ports import Handler, Notification, Reply, Request, Response
 from fuseboard.wire import frames
+
+_log = logging.getLogger("fuseboard.peer")
 
 CANCELLED = "notifications/cancelled"
 
@@ -92,6 +102,13 @@ class Peer:
 
     def receive(self, data: bytes | bytearray) -> None:
         """Take one frame. Never raises: a bad one is told to its sender, or to the asker whose answer it should be."""
+        try:
+            self._take(data)
+        except Exception:  # the root of all that comes in: one frame must not end the link, nor leave an asker waiting
+            _log.exception("a frame from %s could not be taken", self._name)
+            self._excuse(data)
+
+    def _take(self, data: bytes | bytearray) -> None:
         try:
             frame = frames.decode(data, depth=self._depth)
         except ProtocolFault as fault:
@@ -182,6 +199,11 @@ class Peer:
         except asyncio.CancelledError:
             if not scope.cancelled:
                 raise
+        except Exception:
+            _log.exception("%s failed", frame.method)
+            if self._lost is None and not scope.cancelled:
+                failed = frames.failure(INTERNAL_ERROR, "Fuseboard failed to handle this request; its log says more")
+                self._send(frames.response(frame.id, failed))
         finally:
             self._serving.pop(frame.id, None)
             if self._idle is not None and not self._serving:
@@ -199,6 +221,17 @@ class Peer:
         else:
             self._send(frames.response(fault.id, frames.failure(fault.code, fault.message)))
 
+    def _excuse(self, data: bytes | bytearray) -> None:
+        """Tell whoever waits on a frame that we failed over it."""
+        failed = frames.failure(INTERNAL_ERROR, "Fuseboard failed to handle this message; its log says more")
+        try:
+            if (answered := frames.answered_id(data)) in self._asked:
+                self._answered(answered, failed)
+            elif (asked := frames.asked_id(data)) is not None:
+                self._send(frames.response(asked, failed))
+        except Exception:
+            _log.exception("nor could its sender be told")
+
     def _answered(self, id: bytes | None, reply: Reply) -> None:
         answer = self._asked.pop(id, None) if id is not None else None
         if answer is not None and not answer.done():
@@ -207,7 +240,7 @@ class Peer:
     def _cancelled(self, params: bytes | None) -> None:
         try:
             id = bytes(msgspec.json.decode(params or b"{}", type=_Cancelled).requestId)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         if (serving := self._serving.get(id)) is not None:
             serving.cancel()

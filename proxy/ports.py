@@ -31,7 +31,8 @@ Reply: TypeAlias = Result | Failure
 class Request(msgspec.Struct, frozen=True):
     """A JSON-RPC request. ``value`` is the parsed ``params`` of a governed method, ``None`` for any other.
 
-    ``headers`` are the ``mcp-param-*`` headers that came with it over HTTP, by lower-case name.
+    ``headers`` are the ``mcp-param-*`` headers that came with it, by lower-case name; ``over_http`` says that it came
+    over HTTP in the stateless era, where such headers are due.
     """
 
     id: bytes
@@ -39,6 +40,7 @@ class Request(msgspec.Struct, frozen=True):
     params: bytes | None
     value: dict[str, Any] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=lambda: _NO_HEADERS)
+    over_http: bool = False
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -163,7 +165,9 @@ class Proposed(msgspec.Struct, frozen=True):
     """The first half of a ledger record: what was asked and what was decided. Written before anything is sent.
 
     ``arguments`` is raw JSON, ``sha256:…`` or ``None``, as ``trace.args`` says. ``checks`` are JSON objects with
-    ``policy, verdict, rule, facts``. ``final`` is true where nothing will follow (the call was refused).
+    ``policy, verdict, rule, facts``. ``final`` is true where nothing will follow (the call was refused). ``sent`` is
+    what goes upstream in place of ``arguments``, in the same form, ``None`` where that is the same;
+    ``arguments_sha256`` is its digest then.
     """
 
     id: str
@@ -189,6 +193,7 @@ class Proposed(msgspec.Struct, frozen=True):
     checks: Sequence[Mapping[str, Any]]
     config: str
     final: bool
+    sent: str | None = None
 
 
 class Concluded(msgspec.Struct, frozen=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -18,27 +20,43 @@ from fuseboard.truth import Truth
 from fuseboard.verdicts import Deny, Hold, Rewrite, name_of
 
 PREVIEW_BYTES: Final = 2048
+ARGUMENTS_BYTES: Final = 65_536
+"""Arguments that are longer, as JSON text, are recorded by their head."""
+CUT: Final = "fuseboard/cut"
+"""The one key of what is recorded in their place: ``{"bytes", "sha256", "head"}``, the digest being that of the whole
+in its canonical form, as everywhere in the ledger."""
 _MASK: Final = "«secret»"
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted").encode
+_UNICODE_ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})")
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
+_PERCENT: Final = re.compile(r"%[0-9A-F]{2}")
+_URLSAFE: Final = str.maketrans("+/", "-_")
 
 
 class Redactor:
-    """Takes out the secrets that the proxy itself holds, wherever they stand in a text."""
+    """Takes out the secrets that the proxy itself holds, wherever they stand in a text.
+
+    Known forms: as it is; escaped in JSON, once and twice; percent-encoded; in hexadecimal; in Base64 of either
+    alphabet, alone or within a longer text. Not known: other encodings and encodings of encodings, Base64 or
+    hexadecimal broken by white space, escapes where none is needed (``%61`` for ``a``), a secret in pieces,
+    or compressed. In Base64 the character at either end that holds bits of its neighbours too stays.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # Longest first, so that a secret which contains another is masked whole.
         forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
         known = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
-        self._longest_bytes = max([4, *(len(form.encode()) for form in known)])  # four for the longest character
+        self._longest_bytes = 6 * max(map(len, known), default=1)  # a character may stand there as \u0000
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(_MASK, text) if self._pattern is not None else text
 
     def head(self, raw: bytes, size_bytes: int) -> str:
         """The first bytes as text. A secret that the cut would halve is left out whole: its half is no longer found."""
-        end = len(raw[:size_bytes].decode(errors="replace"))
-        text = raw[: size_bytes + self._longest_bytes].decode(errors="replace")
+        as_text = _plainly if self._pattern is not None else _decoded
+        end = len(as_text(raw[:size_bytes]))
+        text = as_text(raw[: size_bytes + self._longest_bytes])
         for match in self._pattern.finditer(text) if self._pattern is not None else ():
             if match.start() < end < match.end():
                 end = match.start()
@@ -82,19 +100,27 @@ class Recorder:
         proposal: CallProposed,
         run: Run,
         *,
+        seq: int,
+        asked: Mapping[str, Any],
         raw_arguments: bytes,
         era: str,
         transport: str,
     ) -> Proposed:
-        """The first half of the record; ``final`` where the call is refused and nothing follows."""
+        """The first half of the record; ``final`` where the call is refused and nothing follows.
+
+        ``seq`` is the call's number in its run. ``asked`` are the arguments as the client sent them, parsed, and
+        ``raw_arguments`` the same in its own bytes; ``proposal`` holds them as they were judged last.
+        """
         said = outcome.verdict
         tool = proposal.tool
-        digest = hashlib.sha256(_canonical(proposal.arguments)).hexdigest()
+        digest = _digest(proposal.arguments)
+        rewritten = proposal.arguments is not asked
+        final = outcome.refused is not None
         return Proposed(
             id=proposal.id,
             run=run.id,
             run_source=run.source,
-            seq=run.next_seq(),
+            seq=seq,
             at=proposal.at,
             principal=proposal.caller.principal,
             client=proposal.caller.client,
@@ -105,7 +131,7 @@ class Recorder:
             exposed=tool.exposed,
             method=proposal.method,
             effect=tool.effect,
-            arguments=self._kept(raw_arguments, digest),
+            arguments=self._kept(raw_arguments, _digest(asked) if rewritten else digest),
             arguments_sha256=digest,
             verdict=name_of(said),
             policy=outcome.policy,
@@ -113,7 +139,8 @@ class Recorder:
             reason=self._reason(said) if isinstance(said, Deny | Hold | Rewrite) else None,
             checks=self._checks(outcome),
             config=self._config,
-            final=outcome.refused is not None,
+            final=final,
+            sent=self._kept(msgspec.json.encode(proposal.arguments), digest) if rewritten and not final else None,
         )
 
     def concluded(
@@ -159,11 +186,15 @@ class Recorder:
     def _kept(self, raw: bytes, digest: str) -> str | None:
         match self._arguments:
             case "full":
-                return self._redact.json(raw)
+                return self._redact.json(raw) if len(raw) <= ARGUMENTS_BYTES else self._cut(raw, digest)
             case "hashed":
                 return f"sha256:{digest}"
             case _:
                 return None
+
+    def _cut(self, raw: bytes, digest: str) -> str:
+        head = self._redact.head(raw, ARGUMENTS_BYTES)
+        return msgspec.json.encode({CUT: {"bytes": len(raw), "sha256": digest, "head": head}}).decode()
 
     def _preview(self, raw: bytes) -> str | None:
         if self._arguments != "full":
@@ -183,14 +214,56 @@ def _without_values(check: dict[str, Any]) -> dict[str, Any]:
     return {**check, "facts": {**check["facts"], "mismatches": bare}}
 
 
-def _canonical(arguments: Mapping[str, Any]) -> bytes:
-    """One text for equal arguments: keys sorted, no white space. The digest is what later calls are compared by."""
-    return _CANONICAL(arguments)
+def _digest(arguments: Mapping[str, Any]) -> str:
+    """One for equal arguments: keys sorted, no white space. It is what later calls are compared by."""
+    return hashlib.sha256(_CANONICAL(arguments)).hexdigest()
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _plainly(raw: bytes) -> str:
+    """JSON as text, with what needs no escape written without one, so that nothing hides in it."""
+    text = _decoded(raw)
+    return _ESCAPE.sub(_resolved, text) if "\\u" in text else text
+
+
+def _resolved(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16)) if escape[1] else ""
+    return character if character.isprintable() and character not in ('"', "\\", "") else escape[0]
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as it stands in plain text and, escaped in one way or another, in JSON."""
-    yield secret
-    for escaped in (msgspec.json.encode(secret).decode()[1:-1], json.dumps(secret)[1:-1]):
-        yield escaped
-        yield escaped.replace("/", "\\/")
+    """A secret as it stands in plain text and in the encodings that texts are commonly put through."""
+    plain = [secret, *_percent(secret), *_base64(secret.encode())]
+    once = {form for text in plain for form in (text, *_escaped(text))}
+    yield from once
+    yield from (form for text in once for form in _escaped(text))
+    yield (digits := secret.encode().hex())
+    yield digits.upper()
+
+
+def _escaped(text: str) -> Iterator[str]:
+    """Inside a JSON string: as UTF-8 or ASCII, slashes escaped or not, escapes in small digits or large."""
+    for escaped in (msgspec.json.encode(text).decode()[1:-1], json.dumps(text)[1:-1]):
+        for form in (escaped, _UNICODE_ESCAPE.sub(lambda found: f"\\u{found[1].upper()}", escaped)):
+            yield form
+            yield form.replace("/", "\\/")
+
+
+def _percent(text: str) -> Iterator[str]:
+    """Inside a URL, as path, as query or as form."""
+    for encoded in (quote(text), quote(text, safe=""), quote_plus(text)):
+        yield encoded
+        yield _PERCENT.sub(lambda found: found[0].lower(), encoded)
+
+
+def _base64(secret: bytes) -> Iterator[str]:
+    """What the secret alone decides of its Base64, wherever in groups of three bytes it begins."""
+    for before in range(3):
+        # Six bits a character: those that a neighbour has a part in are left out.
+        first, last = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
+        encoded = base64.b64encode(bytes(before) + secret)[first:last].decode()
+        yield encoded
+        yield encoded.translate(_URLSAFE)

@@ -14,6 +14,10 @@ from typing import Final
 SEPARATOR: Final = "__"
 MAX_NAME: Final = 64
 _HASH_DIGITS: Final = 8
+MAX_CUT: Final = 10_000
+"""Cut names that are remembered for one upstream."""
+MAX_OWN: Final = 1024
+"""A longer name is not remembered: no call by it would be taken either."""
 MAX_URI: Final = 8192
 """A longer one is looked up as a whole, but not in templates."""
 _EXPRESSION: Final = re.compile(r"(\{[^{}]+\})")
@@ -40,20 +44,31 @@ def split(exposed: str) -> tuple[str, str] | None:
 
 
 class Names:
-    """The names of one upstream that were shown so far, so that a cut name finds its way back."""
+    """The names of one upstream that its lists showed so far, so that a cut name finds its way back.
+
+    What was never listed is not remembered: callers could fill the memory with it, or take another name's place.
+    """
 
     def __init__(self, alias: str, *, prefixed: bool) -> None:
         self._alias = alias
         self._prefixed = prefixed
         self._cut: dict[str, str] = {}
 
-    def exposed(self, name: str) -> str:
+    def exposed(self, name: str, *, listed: bool = True) -> str:
+        """The downstream name. ``listed``: the upstream showed it, so it is remembered; who came first stays."""
         if not self._prefixed:
             return name
         exposed = expose(self._alias, name)
-        if exposed != f"{self._alias}{SEPARATOR}{name}":
-            self._cut[exposed] = name
+        if listed and exposed not in self._cut and exposed != f"{self._alias}{SEPARATOR}{name}":
+            self._remember(exposed, name)
         return exposed
+
+    def _remember(self, exposed: str, name: str) -> None:
+        if len(name) > MAX_OWN:
+            return
+        if len(self._cut) >= MAX_CUT:
+            del self._cut[next(iter(self._cut))]
+        self._cut[exposed] = name
 
     def own(self, exposed: str) -> str:
         """The upstream's own name. The prefix is known to be this upstream's."""

@@ -14,8 +14,10 @@ from fuseboard.ports import Origin
 IDLE_GAP_S = 30 * 60.0
 """Two requests further apart than this are taken for two runs, where nothing better tells."""
 
+MAX_INFERRED = 1000
+"""Inferred runs of one principal. Client names are the clients' own invention; what comes on top shares one run."""
 
-_FEW_RUNS = 256
+_OVERFLOW = "…"
 
 
 class Source(StrEnum):
@@ -49,8 +51,7 @@ class Runs:
     def __init__(self, mint: Callable[[float], str]) -> None:
         self._mint = mint
         self._process: Run | None = None
-        self._inferred: dict[tuple[str, str | None], Run] = {}
-        self._forget_above = _FEW_RUNS
+        self._inferred: dict[str, dict[str | None, Run]] = {}
 
     def of_session(self, origin: Origin, *, at: float) -> Run:
         """The run of a new session of the handshake revisions."""
@@ -62,13 +63,15 @@ class Runs:
         """The run of a request that belongs to no session."""
         if origin.transport == "stdio":
             return self._of_process(at)
-        key = (origin.principal, client)
-        run = self._inferred.get(key)
+        runs = self._inferred.setdefault(origin.principal, {})
+        if client not in runs and len(runs) >= MAX_INFERRED:
+            _forget_idle(runs, at)
+            client = client if len(runs) < MAX_INFERRED else _OVERFLOW
+        run = runs.pop(client, None)
         if run is None or at - run.last_at > IDLE_GAP_S:
-            if len(self._inferred) >= self._forget_above:
-                self._forget_idle(at)
-            run = self._inferred[key] = Run(self._mint(at), Source.INFERRED)
+            run = Run(self._mint(at), Source.INFERRED)
         run.last_at = at
+        runs[client] = run  # at the end again: the longest silent stands first
         return run
 
     def _of_process(self, at: float) -> Run:
@@ -76,9 +79,8 @@ class Runs:
             self._process = Run(self._mint(at), Source.PROCESS, last_at=at)
         return self._process
 
-    def _forget_idle(self, at: float) -> None:
-        """Client names are the clients' own invention: without this, inventing them would fill the memory."""
-        for key in [key for key, run in self._inferred.items() if at - run.last_at > IDLE_GAP_S]:
-            del self._inferred[key]
-        # Only when their number has doubled is looking through all of them worth it again.
-        self._forget_above = max(_FEW_RUNS, 2 * len(self._inferred))
+
+def _forget_idle(runs: dict[str | None, Run], at: float) -> None:
+    """Forget those that a next request would begin anew. The longest silent stands first."""
+    while runs and at - next(iter(runs.values())).last_at > IDLE_GAP_S:
+        del runs[next(iter(runs))]

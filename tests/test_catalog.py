@@ -29,9 +29,10 @@ def page(*tools: dict[str, Any] | str, **more: Any) -> bytes:
     return json.dumps({"tools": definitions, **more}).encode()
 
 
-def learnt(*tools: dict[str, Any] | str, **server: Any) -> Catalog:
-    taught = catalog(**server)
-    taught.learn(page(*tools), at=1.0, first_page=True)
+def learnt(*tools: Any, **server: Any) -> Catalog:
+    known = definitions(**server)
+    taught = Catalog(known)
+    taught.replace(known.page(page(*tools)).tools, at=1.0)
     return taught
 
 
@@ -148,39 +149,29 @@ def test_a_tool_that_no_listing_showed_is_taken_for_the_worst_unless_the_operato
     assert taught.find("t") is None
 
 
-# Learning.
+# Listing.
 
 
-def test_a_listing_on_one_page_replaces_what_was_known() -> None:
-    taught = learnt("a", "b")
-    taught.learn(page("b", "c"), at=2.0, first_page=True)
-    assert [tool.name for tool in taught.tools] == ["b", "c"]
-    assert taught.learned_at == 2.0
-
-
-def test_further_pages_add_to_it() -> None:
-    taught = learnt("old")
-    taught.learn(page("a", nextCursor="2"), at=2.0, first_page=True)
-    taught.learn(page("b"), at=3.0, first_page=False)
-    assert {tool.name for tool in taught.tools} == {"old", "a", "b"}
+def test_a_page_says_whether_another_follows() -> None:
+    known = definitions()
+    assert known.page(page("a")).last
+    assert not known.page(page("a", nextCursor="2")).last
 
 
 def test_the_same_bytes_give_the_same_tool_and_so_the_same_compiled_schemas() -> None:
+    known = definitions()
     weather = {"name": "weather", "inputSchema": {"type": "object"}}
-    taught = learnt(weather, "other")
-    before = taught.find("weather")
-    taught.learn(page("new", weather), at=2.0, first_page=True)
-    assert taught.find("weather") is before
-    taught.learn(page({**weather, "description": "x"}), at=3.0, first_page=True)
-    assert taught.find("weather") is not before
+    before = known.page(page(weather, "other")).tools["weather"]
+    assert known.page(page("new", weather)).tools["weather"] is before
+    assert known.page(page({**weather, "description": "x"})).tools["weather"] is not before
 
 
 def test_so_they_do_however_many_tools_there_are() -> None:
+    known = definitions()
     many = [f"t{number}" for number in range(2000)]
-    taught = learnt(*many)
-    before = taught.tools
-    taught.learn(page(*many, "one more"), at=2.0, first_page=True)
-    assert all(one is other for one, other in zip(before, taught.tools, strict=False))
+    before = known.page(page(*many)).tools
+    after = known.page(page(*many, "one more")).tools
+    assert all(before[name] is after[name] for name in many)
 
 
 def test_definitions_that_change_for_ever_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,59 +183,21 @@ def test_definitions_that_change_for_ever_do_not_fill_the_memory(monkeypatch: py
     assert len(known._pages) <= 32
 
 
-def test_what_one_session_was_shown_says_nothing_of_another() -> None:
+def test_the_same_page_is_kept_once_for_all_who_were_shown_it() -> None:
     known = definitions()
-    guest, admin = Catalog(known), Catalog(known)
-    guest.learn(page("look"), at=1.0, first_page=True)
-    admin.learn(page("look", "drop"), at=2.0, first_page=True)
-    assert guest.find("drop") is None
-    assert admin.find("drop") is not None
-    assert guest.find("look") is admin.find("look")
-
-
-def test_sessions_that_were_shown_the_same_list_hold_one() -> None:
-    known = definitions()
-    one, other = Catalog(known), Catalog(known)
-    one.learn(page("a", "b"), at=1.0, first_page=True)
-    other.learn(page("a", "b"), at=2.0, first_page=True)
-    assert one._tools is other._tools
+    assert known.page(page("a", "b")) is known.page(page("a", "b"))
 
 
 def test_a_tool_whose_definition_cannot_be_read_is_known_and_cannot_be_called_unchecked() -> None:
-    taught = catalog()
-    taught.learn(
-        b'{"tools":[{"name":"odd","annotations":{"readOnlyHint":true},"inputSchema":7}]}', at=1.0, first_page=True
-    )
-    odd = taught.find("odd")
-    assert odd is not None
+    odd = definitions().page(b'{"tools":[{"name":"odd","inputSchema":7}]}').tools["odd"]
     assert odd.arguments is not None
     assert odd.arguments.refusal is not None
 
 
 def test_a_definition_of_the_wrong_shape_is_refused_not_passed_over() -> None:
-    taught = catalog()
-    taught.learn(b'{"tools":[{"name":"odd","outputSchema":"x"}]}', at=1.0, first_page=True)
-    odd = taught.find("odd")
-    assert odd is not None
+    odd = definitions().page(b'{"tools":[{"name":"odd","outputSchema":"x"}]}').tools["odd"]
     assert odd.result is not None
     assert odd.result.refusal is not None
-
-
-def test_the_same_listing_again_is_not_read_again_but_counts_as_learned() -> None:
-    taught = learnt("a")
-    before = taught.tools
-    taught.changed()
-    assert taught.learned_at is None
-    taught.learn(page("a"), at=5.0, first_page=True)
-    assert taught.learned_at == 5.0
-    assert taught.tools == before
-
-
-def test_a_listing_that_came_back_after_another_is_read_again() -> None:
-    taught = learnt("a")
-    taught.learn(page("b", nextCursor="2"), at=2.0, first_page=True)
-    taught.learn(page("a"), at=3.0, first_page=True)
-    assert [tool.name for tool in taught.tools] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -254,19 +207,29 @@ def test_a_listing_that_came_back_after_another_is_read_again() -> None:
         pytest.param(b"[]", id="a list"),
         pytest.param(b"7", id="a number"),
         pytest.param(b"{", id="no JSON"),
-        pytest.param(b'{"tools":null}', id="tools of null"),
         pytest.param(b'{"tools":{"name":"b"}}', id="tools in an object"),
     ],
 )
-def test_what_is_no_list_of_tools_teaches_nothing_and_is_not_asked_for_again(listing: bytes) -> None:
-    taught = learnt("a")
-    taught.learn(listing, at=2.0, first_page=True)
-    assert [tool.name for tool in taught.tools] == ["a"]
-    assert taught.learned_at == 2.0
+def test_what_is_no_list_of_tools_is_not_read_as_an_empty_one(listing: bytes) -> None:
+    assert definitions().readable(listing) is None
 
 
-def test_of_a_list_with_odd_items_the_others_are_learnt() -> None:
-    taught = catalog()
+def test_of_a_list_with_odd_items_the_others_are_known() -> None:
     odd = b'{"tools":[7,{"name":null},{"title":"x"},{"name":"a","inputSchema":[]}]}'
-    taught.learn(odd, at=1.0, first_page=True)
-    assert [tool.name for tool in taught.tools] == ["a"]
+    assert list(definitions().page(odd).tools) == ["a"]
+
+
+# Knowing.
+
+
+def test_a_catalog_knows_the_last_complete_list_until_it_is_said_to_have_changed() -> None:
+    known = definitions()
+    taught = Catalog(known)
+    assert taught.learned_at is None
+    taught.replace(known.page(page("a", "b")).tools, at=1.0)
+    taught.replace(known.page(page("b", "c")).tools, at=2.0)
+    assert [tool.name for tool in taught.tools] == ["b", "c"]
+    assert taught.learned_at == 2.0
+    taught.changed()
+    assert taught.learned_at is None
+    assert taught.find("b") is not None

@@ -62,6 +62,12 @@ def test_the_name_of_a_client(info: Any, name: str | None) -> None:
     assert era.client_name(info) == name
 
 
+def test_a_client_s_name_is_cut_where_one_sees_it() -> None:
+    name = era.client_name({"name": "N" * 200_000, "version": "1"})
+    assert name == "N" * (era.MAX_CLIENT_NAME - 1) + "…"
+    assert era.client_name({"name": "n" * 254, "version": "1"}) == "n" * 254 + "/1"
+
+
 # Requests.
 
 

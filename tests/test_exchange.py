@@ -180,7 +180,10 @@ async def test_a_path_that_a_rule_reads_is_sent_in_the_spelling_that_was_judged(
         await client.reply("tools/call", params)
         (sent,) = play.server("files").calls
         assert sent.params == b'{"name":"read","x-v":1.10,"arguments":{"path":"/h/y","n":1180591620717411303424}}'
-        assert play.proposed[-1].verdict == "rewrite"
+        kept = play.proposed[-1]
+        assert kept.verdict == "rewrite"
+        assert kept.arguments == '{"path":"/h/x/../y","n":1180591620717411303424}'
+        assert kept.sent == '{"path":"/h/y","n":1180591620717411303424}'
 
 
 # Observed only.

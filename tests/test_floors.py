@@ -12,8 +12,8 @@ from support.sources import Source, sources
 
 FLOORS: dict[int, str] = {
     0: "errors events policy ports state verdicts",
-    1: "catalog cedar config era ids listings pipeline places policies recording refusals routing runs schemas truth "
-    "wire",
+    1: "catalog cedar config era ids listings param_headers pipeline places policies recording refusals routing runs "
+    "schemas truth wire",
     2: "exchange gateway peer sessions upstreams",
     3: "adapters",
     4: "app cli __main__",

@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuseboard.errors import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    UpstreamLost,
+    UpstreamUnreachable,
+)
 from fuseboard.peer import CANCELLED, Peer
 from fuseboard.ports import Failure, Reply, Request, Result, Scope
+from support.mutation import mutated
 from support.peers import Side, alone, asking, hang, settle, wired
 from support.virtual_time import anyio_backend
 
@@ -416,3 +424,74 @@ async def _play(script: list[tuple[str, int]]) -> None:
         assert task.cancelled() if ends[number] is None else task.result() == ends[number]
     told = [json.loads(frame)["params"]["requestId"] - 1 for frame in side.sent if CANCELLED.encode() in frame]
     assert sorted(told) == sorted(number for number, end in ends.items() if end is None)
+
+
+# Whatever comes in, the link lives on.
+
+
+@settings(max_examples=200)
+@given(st.lists(mutated(), min_size=1, max_size=5))
+async def test_no_frame_however_bad_ends_the_link(datas: list[bytes]) -> None:
+    side = alone()
+    async with asking(side, "x"):
+        for data in datas:
+            side.peer.receive(data)
+        await settle()
+        assert side.peer.open
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(b'{"jsonrpc":2.0","id":1,"result":{}}', id="a quote that nobody opened"),
+        pytest.param(b'{"jsonrpc":2.0,"id":1,"result":{}}', id="jsonrpc as a number"),
+    ],
+)
+async def test_an_answer_wrong_in_its_head_fails_its_question_at_once(frame: bytes) -> None:
+    side = alone()
+    async with asking(side, "x") as ended:
+        side.peer.receive(frame)
+        await settle()
+        assert b"cannot be read" in ended["x"].raw
+
+
+async def test_a_frame_that_we_fail_over_is_answered_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    side = alone()
+    async with asking(side, "x") as ended:
+        monkeypatch.setattr("fuseboard.peer.frames.decode", fail)
+        side.receive(id=1, result={})
+        side.receive(id=7, method="echo")
+        side.receive(method="notifications/x")
+        await settle()
+        assert json.loads(ended["x"].raw)["code"] == INTERNAL_ERROR
+    assert [(answer["id"], answer["error"]["code"]) for answer in side.answers[1:]] == [(7, INTERNAL_ERROR)]
+    assert caplog.text.count("RuntimeError: a mistake of ours") == 3
+
+
+async def test_a_handler_that_fails_leaves_no_question_open(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(request: Request, scope: Scope) -> Reply:
+        raise RuntimeError("a mistake of ours")
+
+    side = alone()
+    side.acts["fail"] = fail
+    side.receive(id=7, method="fail")
+    await settle()
+    assert [(answer["id"], answer["error"]["code"]) for answer in side.answers] == [(7, INTERNAL_ERROR)]
+    assert "a mistake of ours" in caplog.text
+
+
+async def test_where_not_even_that_can_be_told_the_link_lives_on(caplog: pytest.LogCaptureFixture) -> None:
+    def send(frame: bytes) -> None:
+        raise OSError("a pipe that is gone")
+
+    side = alone()
+    peer = Peer(send, side, name="other")
+    peer.receive(b"hello")
+    peer.receive(b'{"jsonrpc":"1.0","id":1,"method":"x"}')
+    assert peer.open
+    assert "nor could its sender be told" in caplog.text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from fuseboard.events import CallProposed, Effect
 from fuseboard.pipeline import Check, Outcome
 from fuseboard.ports import Concluded, Failure, Proposed, Reply, Result
-from fuseboard.recording import PREVIEW_BYTES, Recorder, Redactor
+from fuseboard.recording import ARGUMENTS_BYTES, CUT, PREVIEW_BYTES, Recorder, Redactor
 from fuseboard.runs import Run, Source
 from fuseboard.truth import Truth
 from fuseboard.verdicts import Allow, Deny, Hold, Rewrite, Verdict
@@ -50,12 +52,18 @@ def propose(
     keeper: Recorder | None = None,
     run: Run | None = None,
     facts: dict[str, Any] | None = None,
+    seq: int = 1,
+    rewritten: dict[str, Any] | None = None,
     **more: Any,
 ) -> Proposed:
-    event = call(WRITE, json.loads(raw))
+    asked = json.loads(raw)
+    event = call(WRITE, asked if rewritten is None else rewritten)
+    asked = asked if rewritten is not None else event.arguments
     outcome = judged(verdict or Allow("r"), event, facts, **more)
     run = run or Run("r-1", Source.SESSION)
-    return (keeper or recorder()).proposed(outcome, event, run, raw_arguments=raw, era="handshake", transport="http")
+    return (keeper or recorder()).proposed(
+        outcome, event, run, seq=seq, asked=asked, raw_arguments=raw, era="handshake", transport="http"
+    )
 
 
 def conclude(
@@ -159,11 +167,50 @@ def test_every_text_of_a_record_is_masked() -> None:
     assert fault.error == f"found {MASK} and {MASK}"
 
 
+URL = "p@ss/wörd+1 ~x"
+
+
+@pytest.mark.parametrize(
+    ("secret", "form"),
+    [
+        pytest.param(URL, quote(URL), id="in a path"),
+        pytest.param(URL, quote(URL, safe=""), id="in a query"),
+        pytest.param(URL, quote(URL, safe="").lower(), id="in a query, in small digits"),
+        pytest.param(URL, quote(URL, safe="").replace("%20", "+"), id="in a form"),
+        pytest.param(TOKEN, TOKEN.encode().hex(), id="in hexadecimal"),
+        pytest.param(TOKEN, TOKEN.encode().hex().upper(), id="in large hexadecimal"),
+        pytest.param(ODD, json.dumps(json.dumps(ODD)[1:-1])[1:-1], id="escaped twice"),
+        pytest.param(ODD, json.dumps(json.dumps(ODD, ensure_ascii=False)[1:-1])[1:-1], id="escaped twice, in two ways"),
+        pytest.param("wörd", "w\\u00F6rd", id="escaped in large digits"),
+    ],
+)
+def test_an_encoded_secret_is_masked(secret: str, form: str) -> None:
+    assert Redactor([secret])(f"<{form}>") == f"<{MASK}>"
+
+
+@given(st.binary(max_size=9), st.binary(min_size=4, max_size=40), st.binary(max_size=9), st.booleans())
+def test_base64_lets_no_secret_through_wherever_it_begins(
+    before: bytes, secret: bytes, after: bytes, urlsafe: bool
+) -> None:
+    text = secret.hex()
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    encoded = encode(before + text.encode() + after).decode()
+    masked = Redactor([text])(encoded)
+    assert MASK in masked
+    assert len(masked) <= len(encoded) - len(text) * 8 // 6 + 2 + len(MASK)
+
+
+def test_a_preview_hides_no_secret_behind_escapes() -> None:
+    escaped = "".join(f"\\u{ord(letter):04X}" for letter in TOKEN)
+    preview = conclude(Result(f'{{"a":"{escaped}\\\\u0061\\u0022"}}'.encode()), keeper=recorder("full", TOKEN)).preview
+    assert preview == f'{{"a":"{MASK}\\\\u0061\\u0022"}}'
+
+
 # The first half.
 
 
 def test_a_proposal_is_recorded_with_all_that_is_known_of_it() -> None:
-    record = propose(b'{ "n" : 1.10 }', Allow("may-write"), run=Run("r-7", Source.INFERRED, seq=4))
+    record = propose(b'{ "n" : 1.10 }', Allow("may-write"), run=Run("r-7", Source.INFERRED), seq=5)
     assert record.arguments == '{ "n" : 1.10 }'
     assert (record.id, record.run, record.run_source, record.seq) == ("c1", "r-7", "inferred", 5)
     assert (record.principal, record.client, record.era, record.transport) == ("ana", None, "handshake", "http")
@@ -230,9 +277,61 @@ def test_different_arguments_have_different_digests(one: bytes, other: bytes) ->
     assert propose(one).arguments_sha256 != propose(other).arguments_sha256
 
 
-def test_each_proposal_is_the_next_of_its_run() -> None:
-    run = Run("r-1", Source.SESSION)
-    assert [propose(run=run).seq for _ in range(3)] == [1, 2, 3]
+@pytest.mark.parametrize("how", ["full", "hashed", "none"])
+def test_a_rewritten_call_is_recorded_as_it_was_asked_and_as_it_was_sent(how: str) -> None:
+    record = propose(b'{"path":"/a/../b" }', rewritten={"path": "/b"}, keeper=recorder(how))
+    asked, sent = (hashlib.sha256(raw).hexdigest() for raw in (b'{"path":"/a/../b"}', b'{"path":"/b"}'))
+    kept = {
+        "full": ('{"path":"/a/../b" }', '{"path":"/b"}'),
+        "hashed": (f"sha256:{asked}", f"sha256:{sent}"),
+        "none": (None, None),
+    }
+    assert (record.arguments, record.sent) == kept[how]
+    assert record.arguments_sha256 == sent
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rewritten"),
+    [
+        pytest.param(Allow("r"), None, id="nothing was changed"),
+        pytest.param(Deny("r", "why"), {"path": "/b"}, id="refused after it was rewritten"),
+    ],
+)
+def test_nothing_else_was_sent(verdict: Verdict, rewritten: dict[str, Any] | None) -> None:
+    assert propose(b'{"path":"/a/../b"}', verdict, rewritten=rewritten).sent is None
+
+
+def test_long_arguments_are_recorded_by_size_digest_and_head() -> None:
+    raw = json.dumps({"x": "é" * ARGUMENTS_BYTES}, ensure_ascii=False).encode()
+    record = propose(raw)
+    assert record.arguments is not None
+    cut = json.loads(record.arguments)[CUT]
+    assert (cut["bytes"], cut["sha256"]) == (len(raw), record.arguments_sha256)
+    assert len(cut["head"].encode()) in range(ARGUMENTS_BYTES, ARGUMENTS_BYTES + 4)
+    assert raw.startswith(cut["head"].encode())
+    assert len(record.arguments.encode()) < 2 * ARGUMENTS_BYTES
+
+
+def test_the_longest_arguments_that_fit_are_recorded_whole() -> None:
+    raw = b'{"x":"%b"}' % (b"y" * (ARGUMENTS_BYTES - 8))
+    assert propose(raw).arguments == raw.decode()
+
+
+@pytest.mark.parametrize("before", range(ARGUMENTS_BYTES - 6 - len(TOKEN) * 6, ARGUMENTS_BYTES, 7))
+@pytest.mark.parametrize(
+    "form", [TOKEN, "".join(f"\\u{ord(letter):04x}" for letter in TOKEN)], ids=["plain", "escaped"]
+)
+def test_where_arguments_are_cut_no_half_of_a_secret_is_left(before: int, form: str) -> None:
+    raw = b'{"x":"%b%b%b"}' % (b"x" * before, form.encode(), b"y" * 1000)
+    kept = propose(raw, keeper=recorder("full", TOKEN)).arguments
+    assert kept is not None
+    head = json.loads(kept)[CUT]["head"]
+    assert head.replace(MASK, "").removeprefix('{"x":"').strip("xy") in ("", *_broken_off(form))
+
+
+def _broken_off(form: str) -> list[str]:
+    """One escape that the cut went through says nothing."""
+    return [form[:n] for n in range(6)] if form.startswith("\\") else []
 
 
 # The second half.

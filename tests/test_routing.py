@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.routing import MAX_NAME, MAX_URI, Names, Origins, expose, split
+from fuseboard.routing import MAX_CUT, MAX_NAME, MAX_OWN, MAX_URI, Names, Origins, expose, split
 
 ACCEPTED = re.compile(r"[A-Za-z0-9_-]{1,64}")
 aliases = st.from_regex(r"[A-Za-z0-9-]{1,10}(_[A-Za-z0-9-]{1,10}){0,1}", fullmatch=True)
@@ -75,6 +75,32 @@ def test_with_one_upstream_names_stay_as_they_are() -> None:
 
 def test_a_name_that_was_never_shown_is_taken_without_its_alias() -> None:
     assert Names("git", prefixed=True).own("git__log") == "log"
+
+
+def test_a_name_that_a_caller_invents_is_not_remembered() -> None:
+    names = Names("git", prefixed=True)
+    invented = names.exposed("log.all", listed=False)
+    assert invented == names.exposed("log.all", listed=False) == expose("git", "log.all")
+    assert names.own(invented) == invented.removeprefix("git__")
+    assert names.exposed("log.all") == invented
+    assert names.own(invented) == "log.all"
+
+
+def test_who_was_listed_first_keeps_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fuseboard.routing.expose", lambda alias, name: "git__same_01234567")
+    names = Names("git", prefixed=True)
+    assert names.exposed("log.all") == names.exposed("log?all") == "git__same_01234567"
+    assert names.own("git__same_01234567") == "log.all"
+
+
+def test_however_many_names_are_listed_the_newest_are_remembered() -> None:
+    names = Names("git", prefixed=True)
+    for n in range(MAX_CUT + 100):
+        names.exposed(f"log.{n}")
+    assert len(names._cut) == MAX_CUT
+    assert names.own(names.exposed(f"log.{MAX_CUT}", listed=False)) == f"log.{MAX_CUT}"
+    huge = "x" * (MAX_OWN + 1)
+    assert names.own(names.exposed(huge)) != huge
 
 
 def test_the_longest_alias_still_leaves_room_for_a_name() -> None:

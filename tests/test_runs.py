@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from fuseboard.ports import Origin
-from fuseboard.runs import IDLE_GAP_S, Runs, Source
+from fuseboard.runs import IDLE_GAP_S, MAX_INFERRED, Runs, Source
 
 ANA = Origin("ana", "http")
 BOB = Origin("bob", "http")
@@ -66,11 +66,30 @@ def test_a_run_goes_on_as_long_as_nobody_is_silent_for_long(runs: Runs) -> None:
         assert runs.of_request(ANA, "c/1", at=hour * IDLE_GAP_S * 0.9) is first
 
 
-def test_what_has_long_been_silent_is_forgotten_however_many_clients_are_invented(runs: Runs) -> None:
-    for day in range(20):
-        for number in range(500):
-            runs.of_request(ANA, f"{day}-{number}/1", at=day * 10 * IDLE_GAP_S)
-    assert len(runs._inferred) <= 1024
+def test_clients_that_are_invented_share_one_run_beyond_a_bound(runs: Runs) -> None:
+    first = [runs.of_request(ANA, f"{n}/1", at=n / 100) for n in range(MAX_INFERRED)]
+    beyond = {runs.of_request(ANA, f"more-{n}/1", at=20).id for n in range(5000)}
+    assert len({run.id for run in first}) == MAX_INFERRED
+    assert len(beyond) == 1
+    assert runs.of_request(ANA, "7/1", at=20) is first[7]
+    assert len(runs._inferred["ana"]) == MAX_INFERRED + 1
+
+
+def test_the_names_that_one_principal_invents_are_no_other_s_concern(runs: Runs) -> None:
+    for n in range(2 * MAX_INFERRED):
+        runs.of_request(ANA, f"{n}/1", at=0)
+    one, two = (runs.of_request(BOB, client, at=0) for client in ("a/1", "b/1"))
+    assert one is not two
+
+
+def test_what_has_long_been_silent_makes_room(runs: Runs) -> None:
+    kept = runs.of_request(ANA, "kept/1", at=0)
+    for n in range(MAX_INFERRED - 1):
+        runs.of_request(ANA, f"{n}/1", at=0)
+    assert runs.of_request(ANA, "kept/1", at=IDLE_GAP_S) is kept
+    late = {runs.of_request(ANA, f"late-{n}/1", at=IDLE_GAP_S + 1).id for n in range(MAX_INFERRED - 1)}
+    assert len(late) == MAX_INFERRED - 1
+    assert runs.of_request(ANA, "kept/1", at=IDLE_GAP_S + 1) is kept
 
 
 def test_the_calls_of_a_run_are_counted_from_one(runs: Runs) -> None:

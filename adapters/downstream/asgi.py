@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -46,8 +47,8 @@ class Head:
         self._fields = dict(headers)
         self.repeated: frozenset[bytes] = frozenset()
         if len(self._fields) != len(headers):
-            names = [name for name, _ in headers]
-            self.repeated = frozenset(name for name in names if names.count(name) > 1)
+            counts = Counter(name for name, _ in headers)
+            self.repeated = frozenset(name for name, count in counts.items() if count > 1)
 
     def get(self, name: bytes) -> bytes | None:
         """The value without the white space around it, some of which httptools leaves (RFC 9110, 5.5)."""

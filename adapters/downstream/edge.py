@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from fuseboard.adapters.downstream.asgi import Head, Incoming, Message, Receive, Refusal, Send, answer, refuse
+from fuseboard.adapters.downstream.asgi import Caller, Head, Incoming, Message, Receive, Refusal, Send, answer, refuse
 from fuseboard.adapters.downstream.guard import LOCAL, Auth, Guard
 from fuseboard.adapters.downstream.ladder import VERSION
 from fuseboard.adapters.downstream.limits import Limits
@@ -55,7 +55,10 @@ class HttpEdge:
     Args:
         auth: bearer token -> (principal, roles); ``None`` asks for no token and calls everybody ``local``.
         allowed_hosts: ``name``, ``name:port`` or ``name:*``, beside the names of loopback with the bound port.
-        status: what ``/readyz`` says, as a JSON object; its ``ready`` decides between 200 and 503.
+        any_address: whether any IP address will do as Host, for a listener that is bound to all of them.
+        status: what ``/readyz`` says, as a JSON object; its ``ready`` decides between 200 and 503. A bearer of a good
+            token gets all of it, whoever bears none ``ready`` alone; where no token is asked for, ``ready`` and the
+            ``state`` of each of ``upstreams``.
         tasks: where sessions are ended and idle ones looked for; it outlives the server.
     """
 
@@ -66,11 +69,12 @@ class HttpEdge:
         auth: Auth | None,
         limits: Limits,
         allowed_hosts: Iterable[str],
+        any_address: bool = False,
         status: Callable[[], Mapping[str, Any]],
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self.limits = limits
-        self._guard = Guard(limits, auth=auth, allowed_hosts=allowed_hosts)
+        self._guard = Guard(limits, auth=auth, allowed_hosts=allowed_hosts, any_address=any_address)
         self._status = status
         self._streamable = Streamable(gateway, limits, tasks)
         self._stateless = Stateless(gateway, limits)
@@ -91,6 +95,9 @@ class HttpEdge:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return None
+        refusal = self._guard.size(scope)
+        if refusal is not None:
+            return await refuse(send, refusal)
         head = Head(scope["headers"])
         refusal = self._guard.place(scope, head)
         if refusal is not None:
@@ -147,7 +154,9 @@ class HttpEdge:
 
     async def _ready(self, http: Incoming) -> None:
         status = self._status()
-        await answer(http.send, 200 if status.get("ready") else 503, msgspec.json.encode(status))
+        ready = bool(status.get("ready"))
+        told = _told(status, self._guard.who(http.head))
+        await answer(http.send, 200 if ready else 503, msgspec.json.encode({**told, "ready": ready}))
 
     async def _sweep(self) -> None:
         while True:
@@ -157,6 +166,16 @@ class HttpEdge:
 
 async def _alive(http: Incoming) -> None:
     await answer(http.send, 200, b'{"status":"ok"}')
+
+
+def _told(status: Mapping[str, Any], caller: Caller | Refusal) -> Mapping[str, Any]:
+    """What of the status is for this caller's eyes: an upstream's error may quote its address or its output."""
+    if isinstance(caller, Refusal):
+        return {}
+    if caller is not LOCAL:
+        return status
+    upstreams: Mapping[str, Mapping[str, Any]] = status.get("upstreams", {})
+    return {"upstreams": {alias: {"state": upstream.get("state")} for alias, upstream in upstreams.items()}}
 
 
 def _sessions_only(head: Head) -> Refusal | None:

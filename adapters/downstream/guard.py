@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -24,26 +25,38 @@ _SINGLE: Final = frozenset(
 
 
 class Guard:
-    """The checks. The first that fails is the answer. ``allowed_hosts`` are ``name``, ``name:port`` or ``name:*``."""
+    """The checks. The first that fails is the answer. ``allowed_hosts`` are ``name``, ``name:port`` or ``name:*``.
 
-    def __init__(self, limits: Limits, *, auth: Auth | None, allowed_hosts: Iterable[str] = ()) -> None:
+    ``any_address`` accepts every IP address as Host too: rebinding takes a name, and an address is none.
+    """
+
+    def __init__(
+        self, limits: Limits, *, auth: Auth | None, allowed_hosts: Iterable[str] = (), any_address: bool = False
+    ) -> None:
         self._limits = limits
+        self._any_address = any_address
         self._bearer = None if auth is None else Bearer(auth)
         hosts = [host.lower().encode() for host in allowed_hosts]
         self._exact = frozenset(hosts)
         self._any_port = frozenset(host[:-2] for host in hosts if host.endswith(b":*"))
         self._by_port: dict[int, frozenset[bytes]] = {}
 
-    def place(self, scope: Message, head: Head) -> Refusal | None:
-        """Is the request whole and meant for us? A page of some other site in the user's browser is not."""
+    def size(self, scope: Message) -> Refusal | None:
+        """Is the head small enough to be looked at?"""
         headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if len(headers) > self._limits.headers:
+            return Refusal(431, f"{len(headers)} headers; at most {self._limits.headers} are read")
         head_bytes = sum([len(name) + len(value) for name, value in headers], len(scope["path"]))
         if head_bytes + len(scope["query_string"]) > self._limits.head_bytes:
             return Refusal(431, f"the headers are over {self._limits.head_bytes} bytes")
+        return None
+
+    def place(self, scope: Message, head: Head) -> Refusal | None:
+        """Is the request whole and meant for us? A page of some other site in the user's browser is not."""
         if head.repeated and (twice := head.repeated & _SINGLE):
             return Refusal(400, f"the header {min(twice).decode('latin-1')} stands twice; send it once")
         if not self._host_allowed(head.get(b"host"), scope["server"][1]):
-            return Refusal(421, "this Host is not served here; add it to the allowed hosts if it should be")
+            return Refusal(421, "this Host is not served here; if it should be, the operator names it under `hosts:`")
         origin = head.get(b"origin")
         if origin is not None and not self._origin_allowed(origin):
             return Refusal(403, "requests from this Origin are not accepted")
@@ -71,7 +84,9 @@ class Guard:
         allowed = self._by_port.get(port)
         if allowed is None:
             allowed = self._by_port[port] = self._exact | _loopback(port)
-        return host in allowed or (host := host.lower()) in allowed or _name(host) in self._any_port
+        if host in allowed or (host := host.lower()) in allowed or (name := _name(host)) in self._any_port:
+            return True
+        return self._any_address and _is_address(name)
 
     def _origin_allowed(self, origin: bytes) -> bool:
         origin = origin.lower()
@@ -108,6 +123,14 @@ def _loopback(port: int) -> frozenset[bytes]:
     """How a client on this machine may name us; port 80 goes without saying."""
     names = {b"%b:%d" % (name, port) for name in _LOOPBACK}
     return frozenset(names.union(_LOOPBACK) if port == 80 else names)
+
+
+def _is_address(name: bytes) -> bool:
+    try:
+        ipaddress.ip_address(name.strip(b"[]").decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 def _name(place: bytes) -> bytes:

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import Final
 
 import anyio
@@ -21,7 +22,7 @@ from fuseboard.adapters.downstream.protocol import BoundedProtocol
 __all__ = ["HttpEdge", "serve_http"]
 
 KEEP_ALIVE_S: Final = 75
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Server(uvicorn.Server):
@@ -64,12 +65,19 @@ class _Server(uvicorn.Server):
 
 
 async def serve_http(
-    edge: HttpEdge, host: str, port: int, *, ready: Callable[[int], None], signals: bool = True
+    edge: HttpEdge,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[int], None],
+    signals: bool = True,
+    ended: anyio.Event | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM comes, or the caller is cancelled. ``port`` 0 takes a free one.
+    """Serve until SIGINT, SIGTERM or SIGHUP comes, or the caller is cancelled. ``port`` 0 takes a free one.
 
     ``ready`` is told the port once connections are accepted. The caller's event loop is used, so uvloop is the
-    caller's choice. Without ``signals`` only cancelling ends it.
+    caller's choice. A caller who looks after signals himself says with ``ended`` that it is time; without ``signals``
+    only cancelling ends it.
 
     Raises:
         OSError: the address cannot be bound.
@@ -89,7 +97,7 @@ async def serve_http(
         timeout_graceful_shutdown=int(edge.limits.grace_s) + 2,
     )
     server = _Server(config, edge, lambda: ready(listener.getsockname()[1]))
-    with _stop_on_signals(server.stop) if signals else contextlib.nullcontext():
+    with _stopped(server.stop, ended) if ended else _stop_on_signals(server.stop) if signals else nullcontext():
         try:
             await server.serve([listener])
         finally:
@@ -102,6 +110,19 @@ async def serve_http(
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+
+
+@contextlib.contextmanager
+def _stopped(stop: Callable[[], None], ended: anyio.Event) -> Generator[None, None, None]:
+    async def wait() -> None:
+        await ended.wait()
+        stop()
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        waiting.cancel()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ class Limits:
     Attributes:
         body_bytes: the largest request body (413).
         head_bytes: request line and headers together (431).
+        headers: how many of them a request may have (431).
+        pipelined: requests that may wait on one connection for those before them.
         depth: levels of nesting in a governed request.
         read_s: from the first byte of a request to its last, however slowly they come (408).
         sessions: open sessions of the handshake revisions (503).
@@ -28,6 +30,8 @@ class Limits:
 
     body_bytes: int = 4 * _MIB
     head_bytes: int = 32 * 1024
+    headers: int = 200
+    pipelined: int = 16
     depth: int = 128
     read_s: float = 30.0
     sessions: int = 10_000

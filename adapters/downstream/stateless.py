@@ -87,8 +87,8 @@ class Stateless:
         rejection = ladder.repeated(http.head.repeated) or ladder.judge(request, routing)
         if rejection is not None:
             return await _reject(http, rejection, request.id)
-        if params := http.head.starting(PARAM_PREFIX):
-            request = msgspec.structs.replace(request, headers=params)
+        if request.method == "tools/call":
+            request = msgspec.structs.replace(request, headers=http.head.starting(PARAM_PREFIX), over_http=True)
         origin = Origin(http.caller.principal, "http", http.caller.roles)
         call = StatelessCall(http, request.id, self._limits)
         if request.method == _LISTEN:

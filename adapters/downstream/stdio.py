@@ -14,15 +14,15 @@ from typing import Any, BinaryIO, Final, TextIO
 import anyio
 
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
+from fuseboard.era import VERSION_KEY, meta_of
 from fuseboard.peer import Peer
 from fuseboard.ports import Gateway, Origin, Reply, Request, Scope, Session
+from fuseboard.wire import splice
 
 _log = logging.getLogger("fuseboard.downstream")
 
 DRAIN_S: Final = 5.0
 """What open requests get when the client closes our stdin: a script that pipes its requests in wants its answers."""
-
-MODERN_KEY: Final = b"io.modelcontextprotocol/protocolVersion"
 
 
 class _Reader(asyncio.Protocol):
@@ -50,7 +50,7 @@ class _BothEras:
         self._back = back
 
     async def request(self, request: Request, scope: Scope) -> Reply:
-        if request.method != "initialize" and request.params is not None and MODERN_KEY in request.params:
+        if request.method != "initialize" and is_modern(request):
             return await self._gateway.stateless(self._origin).request(request, scope)
         return await self._session().request(request, scope)
 
@@ -66,6 +66,18 @@ class _BothEras:
             assert self._back is not None
             self._handshake = self._gateway.connect(self._origin, self._back)
         return self._handshake
+
+
+def is_modern(request: Request) -> bool:
+    """Whether a request names its revision in ``params._meta``; a text that only speaks of that key does not."""
+    meta: Any
+    if request.value is not None:
+        meta = request.value.get("_meta")
+    elif request.params is None or not splice.may_hold_meta(request.params):
+        return False
+    else:
+        meta = meta_of(request.params)
+    return isinstance(meta, dict) and VERSION_KEY in meta
 
 
 async def serve_stdio(gateway: Gateway, *, limit_bytes: int, depth: int) -> None:
@@ -130,7 +142,7 @@ async def _writer(stdout: BinaryIO, on_lost: Callable[[], None]) -> Any:
 def _can_be_watched(file: BinaryIO) -> bool:
     """Whether the loop can wait for it. A regular file is always ready, and uvloop aborts the process over one."""
     mode = os.fstat(file.fileno()).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and os.isatty(file.fileno()))
 
 
 class _FileWriter:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from fuseboard.adapters.stores.records import APPLICATION_ID, DDL, SCHEMA_VERSION
+from fuseboard.adapters.stores.records import ADD_SENT, APPLICATION_ID, DDL, SCHEMA_VERSION
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.errors import ConfigError
 
@@ -87,13 +87,21 @@ def _prepare(connection: sqlite3.Connection, path: Path, lock_timeout_s: float) 
     if version == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
-    # Looked at again under the lock: another process may have made the tables meanwhile.
-    if check_version(connection, path) == 0:
+    # Looked at again under the lock: another process may have made or upgraded the tables meanwhile.
+    version = check_version(connection, path)
+    if version == 0:
         for statement in DDL.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    elif version == 1 and not _has_column(connection, "sent"):
+        # A process of version 1 that still runs may have set its mark on a ledger that was upgraded already.
+        connection.execute(ADD_SENT)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _has_column(connection: sqlite3.Connection, name: str) -> bool:
+    return any(row[1] == name for row in connection.execute("PRAGMA table_info(calls)"))
 
 
 def _use_wal(connection: sqlite3.Connection, lock_timeout_s: float) -> None:

@@ -10,7 +10,7 @@ from fuseboard.errors import StoreUnavailable
 from fuseboard.ports import Entry
 from fuseboard.state import Snapshot, Write
 
-_KEEP = 10_000
+_KEEP = 1000
 
 
 class MemoryStore:

@@ -61,6 +61,8 @@ class Call:
     result_sha256: str | None
     preview: str | None
     error: str | None
+    sent: str | None = None
+    """What was sent in place of ``arguments``, in the same form; ``None`` where that is the same."""
 
     @property
     def ended(self) -> bool:
@@ -69,7 +71,7 @@ class Call:
     def to_json(self) -> bytes:
         """One line of ``trace export``. The arguments' numbers stand as they were sent, digit by digit."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "rowid"}
-        fields["arguments"] = _raw(self.arguments)
+        fields |= {"arguments": _raw(self.arguments), "sent": _raw(self.sent)}
         return msgspec.json.encode(fields)
 
 
@@ -96,7 +98,8 @@ class Run:
         return msgspec.json.encode(self)
 
 
-_CALL = "SELECT * FROM calls"
+# A ledger of version 1 that no writer has opened since has no such column. Of two the first counts, the ledger's own.
+_CALL = "SELECT *, NULL AS sent FROM calls"
 # Who and how come from the run's newest call.
 _RUN = """
 SELECT run, run_source, principal, client, transport, era, config, began, last, calls, denied, failed, output

@@ -18,7 +18,7 @@ import msgspec
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.ports import Concluded, Entry, Proposed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x46757365  # "Fuse"
 
 DDL = """
@@ -58,7 +58,8 @@ CREATE TABLE calls (
   result_policy    TEXT,
   result_rule      TEXT,
   result_reason    TEXT,
-  result_checks    TEXT               -- JSON
+  result_checks    TEXT,              -- JSON
+  sent             TEXT               -- like arguments, where something else was sent (since version 2)
 );
 CREATE INDEX calls_by_run ON calls (run, seq);
 CREATE INDEX calls_by_at ON calls (at);
@@ -69,6 +70,9 @@ CREATE TABLE state (
   expires_at REAL NOT NULL            -- Unix seconds
 ) WITHOUT ROWID;
 """
+
+ADD_SENT = "ALTER TABLE calls ADD COLUMN sent TEXT"
+"""From version 1 to 2."""
 
 Row: TypeAlias = tuple[Any, ...]
 

@@ -15,6 +15,7 @@ from fuseboard.state import Snapshot, Write
 
 _LOCK_TIMEOUT_S = 5.0
 _QUEUE_LIMIT = 8192
+_PRUNE_EVERY_S = 3600.0
 
 
 class SqliteStore:
@@ -30,6 +31,8 @@ class SqliteStore:
     def __init__(self, table: Table, writer: Writer) -> None:
         self._table = table
         self._writer = writer
+        self._keep_s: float | None = None
+        self._prune_at = 0.0
 
     @classmethod
     def open(
@@ -59,6 +62,8 @@ class SqliteStore:
             await writer.room()
         if writer.fault or writer.closed:
             self._refuse()
+        if self._keep_s is not None and at >= self._prune_at:
+            self.retain(self._keep_s, at=at)
         cells = None
         if writes:
             cells = self._table.apply(writes, read, at=at)
@@ -72,8 +77,14 @@ class SqliteStore:
         await done
         return True
 
-    def prune(self, keep_s: float, *, at: float) -> None:
-        """Delete calls that began more than ``keep_s`` seconds before ``at`` (Unix seconds), in the background."""
+    def retain(self, keep_s: float, *, at: float) -> None:
+        """Keep no call for longer than ``keep_s`` seconds: now, at ``at`` (Unix seconds), and from now on.
+
+        What is older is deleted in the background, at once and then each hour in which there are commits, by whose
+        time: a store that gets nothing to write has nothing new to forget, and is pruned at its next start.
+        """
+        self._keep_s = keep_s
+        self._prune_at = at + _PRUNE_EVERY_S
         self._writer.prune(at - keep_s, at=at)
 
     async def close(self) -> None:

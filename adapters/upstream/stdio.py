@@ -10,8 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,19 +17,22 @@ from typing import Any, Final
 import anyio
 
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
+from fuseboard.adapters.upstream.guardian import Guardian
 from fuseboard.errors import UpstreamUnreachable
 from fuseboard.peer import Peer
 from fuseboard.ports import Handler, Reply, Scope
 
 _log = logging.getLogger("fuseboard.upstream")
+_stderr_log = logging.getLogger("fuseboard.stderr")
 
 INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """What a child inherits, the SDK's default set (mcp 2.3, ``client/stdio.py``). The rest of our environment is ours."""
 
-EXIT_GRACE_S: Final = 2.0
-"""How long a child may take to end after each step of the ladder: stdin closed, SIGTERM, SIGKILL."""
+EXIT_GRACE_S: Final = 0.5
+"""How long a child may take to end after each step of the ladder: stdin closed, SIGTERM, SIGKILL.
 
-_STDERR_LINES: Final = 20
+The client that ends us gives us 2 s before it kills us (mcp 2.3, ``client/stdio.py``), and we must be done by then.
+"""
 
 
 def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
@@ -49,10 +50,11 @@ class _Child(asyncio.SubprocessProtocol):
         self._name = name
         self._stdout = Lines(on_line, on_overlong, limit_bytes=limit_bytes)
         self._stderr = Lines(self._complained, lambda head: None, limit_bytes=64 * 1024)
-        self.complaints: deque[str] = deque(maxlen=_STDERR_LINES)
+        self.complained = False
         self.gone = asyncio.Event()
         self.exited = asyncio.Event()
         self.on_gone: Callable[[], None] = lambda: None
+        self.on_exit: Callable[[], None] = lambda: None
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         (self._stdout if fd == 1 else self._stderr).feed(data)
@@ -63,6 +65,7 @@ class _Child(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         self.exited.set()
+        self.on_exit()
         self._end()
 
     def _end(self) -> None:
@@ -71,9 +74,8 @@ class _Child(asyncio.SubprocessProtocol):
             self.on_gone()
 
     def _complained(self, line: bytes) -> None:
-        text = line.decode(errors="replace")
-        self.complaints.append(text)
-        sys.stderr.write(f"[{self._name}] {text}\n")
+        self.complained = True
+        _stderr_log.info("[%s] %s", self._name, line.decode(errors="replace"))
 
 
 class StdioLink:
@@ -84,7 +86,10 @@ class StdioLink:
         self._transport = transport
         self._child = child
         self._peer = peer
+        self._group = transport.get_pid()
+        self._guardian: Guardian | None = None
         self._closing = False
+        self._closed = asyncio.Event()
 
     @classmethod
     async def start(
@@ -133,6 +138,9 @@ class StdioLink:
         peers.append(peer)
         link = cls(name, transport, child, peer)
         child.on_gone = link._gone
+        child.on_exit = link._exited
+        if child.exited.is_set():
+            link._exited()
         if child.gone.is_set():
             link._gone()
         return link
@@ -143,7 +151,17 @@ class StdioLink:
 
     @property
     def pid(self) -> int:
-        return self._transport.get_pid()
+        return self._group
+
+    @property
+    def runs(self) -> bool:
+        return not self._child.exited.is_set()
+
+    def guarded_by(self, guardian: Guardian) -> None:
+        """From now on the child and its group die with the proxy, however that ends."""
+        if self.runs:
+            self._guardian = guardian
+            guardian.watch(self._group)
 
     async def request(
         self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
@@ -156,6 +174,7 @@ class StdioLink:
     async def close(self) -> None:
         """Down the ladder: close stdin, SIGTERM to the group, SIGKILL to the group, a grace period between."""
         if self._closing:
+            await self._closed.wait()
             return
         self._closing = True
         self._peer.lost(f"{self._name} was stopped")
@@ -168,17 +187,26 @@ class StdioLink:
                 with anyio.move_on_after(EXIT_GRACE_S):
                     await self._child.exited.wait()
                     break
-            # What the child itself had started stays in its group after it.
-            self._signal(signal.SIGKILL)
             self._transport.close()
+            self._closed.set()
 
     def die(self) -> None:
         """End the child at once, without the ladder."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
+        if self.runs:  # else the number may be another group's by now
+            self._signal_group(number)
+
+    def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._transport.get_pid(), number)
+            os.killpg(self._group, number)
+
+    def _exited(self) -> None:
+        """What the child itself had started stays in its group after it, and goes now."""
+        self._signal_group(signal.SIGKILL)
+        if self._guardian is not None:
+            self._guardian.forget(self._group)
 
     def _gone(self) -> None:
         if not self._closing:
@@ -187,5 +215,6 @@ class StdioLink:
     def _obituary(self) -> str:
         code = self._transport.get_returncode()
         how = "closed its output" if code is None else f"ended with exit code {code}"
-        last = f"; its last words: {self._child.complaints[-1]}" if self._child.complaints else ""
-        return f"{self._name} {how}{last}"
+        # Its own words may hold secrets and orders to the model; they are for whoever runs the proxy.
+        where = "; its last words are in the log" if self._child.complained else ""
+        return f"{self._name} {how}{where}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -62,6 +62,8 @@ class CheckedPolicy:
     head: Node
     rest: Node | None
     wants: Wants
+    types: Mapping[tuple[str, ...], str | None]
+    """The Cedar type that each argument's use implies, by its path; ``None`` where it implies none."""
     decimals: frozenset[str]
 
     @property
@@ -71,7 +73,8 @@ class CheckedPolicy:
 
 def checked(rule: str, decide: Decide, say: str | None, node: Node) -> CheckedPolicy:
     head, rest = split(node)
-    return CheckedPolicy(rule, decide, say, node, head, rest, wants(rest or []), usage(node).decimals())
+    used = usage(node)
+    return CheckedPolicy(rule, decide, say, node, head, rest, wants(rest or []), used.types, used.decimals())
 
 
 def parsed(text: str) -> list[Node]:

@@ -3,6 +3,7 @@
 ``like "/data/*"`` matches ``/data/../etc/passwd``, so a path-like argument is brought into one form before a rule looks
 at it: no ``.`` or ``..`` or empty segments, no trailing slash, no percent-encoded letters, dots or slashes, forward
 slashes only. ``..`` stays where it climbs out of a relative path or out of ``~``, which only the upstream can resolve.
+URL parsers drop tabs and line ends wherever they stand, so a URI that holds any has no such form: see :func:`veiled`.
 Symbolic links and letter case are beyond a text; a server that must be confined needs a confinement of its own.
 """
 
@@ -10,14 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from string import hexdigits
 from typing import Any, Final
 from urllib.parse import quote
 
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//[^/?#\\]*)?([^?#]*)(.*)", re.DOTALL)
-_ENCODED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_OCTETS: Final = {a + b: chr(int(a + b, 16)) for a in hexdigits for b in hexdigits}
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _UNPRINTABLE: Final = re.compile(r"[^!-~]+")
 _HOSTED: Final = frozenset({"http", "https", "ws", "wss", "ftp"})
+# What URL parsers drop: tabs and line ends anywhere, other control characters and spaces in front.
+_DROPPED: Final = re.compile(r"[\x00-\x1f\x7f]|^ +")
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 # A backslash separates, unless it escapes what a shell would trip over.
 _SEPARATOR: Final = re.compile(r"\\(?![ '\"()&;\[\]{}*?!#<>|`$])")
@@ -88,7 +92,7 @@ def canonical_arguments(arguments: Mapping[str, Any], names: Collection[str] | N
 
 def _canonical(key: str, value: Any) -> Any:
     if isinstance(value, str):
-        if not is_path_like(key, value):
+        if not is_path_like(key, value) or veiled(key, value):
             return value
         new = canonical(value)
         return value if new == value else new
@@ -103,7 +107,7 @@ def _canonical(key: str, value: Any) -> Any:
 
 def is_path_like(key: str, value: str) -> bool:
     """Whether ``value`` under the argument ``key`` names a place, by its key or by its look."""
-    plain = key.lower().replace("_", "").replace("-", "")
+    plain = _plain(key)
     if plain in _TEXT_KEYS:
         return False
     if plain.endswith(_PATH_ENDINGS):
@@ -111,6 +115,44 @@ def is_path_like(key: str, value: str) -> bool:
     if plain in _PATH_KEYS or plain.endswith(_URI_ENDINGS):
         return "\n" not in value
     return "\n" not in value and (_ROOTED.match(value) is not None or _DOTTED.search(value) is not None)
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("_", "").replace("-", "")
+
+
+def veiled(key: str, value: str) -> bool:
+    """Whether ``value`` names another place to a URL parser than to a reader, by characters that the parser drops.
+
+    ``file:///data/.<newline>./etc`` is one. A path under a key of paths is taken as it is by a file system.
+    """
+    plain = _plain(key)
+    if plain in _TEXT_KEYS or _DROPPED.search(value) is None:
+        return False
+    bare = _DROPPED.sub("", value).lstrip(" ")
+    if plain.endswith(_URI_ENDINGS) or _is_uri(bare):
+        return True
+    if plain.endswith(_PATH_ENDINGS):
+        return False
+    # A source may be a program, which has lines and names no place.
+    named = plain in _PATH_KEYS and plain != "source"
+    return named or (_ROOTED.match(bare) is not None and _DOTTED.search(_decoded(bare, "/\\")) is not None)
+
+
+def veiled_argument(arguments: Mapping[str, Any], names: Collection[str] | None) -> str | None:
+    """The first of the arguments ``names`` (``None``: of all) that holds a :func:`veiled` value."""
+    wanted = arguments if names is None else [name for name in names if name in arguments]
+    return next((name for name in wanted if _veiled_within(name, arguments[name])), None)
+
+
+def _veiled_within(key: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return veiled(key, value)
+    if isinstance(value, list):
+        return any(_veiled_within(key, item) for item in value)
+    if isinstance(value, dict):
+        return any(_veiled_within(name, member) for name, member in value.items())
+    return False
 
 
 def canonical(text: str) -> str:
@@ -154,8 +196,8 @@ def _is_uri(text: str) -> bool:
 def _canonical_path(text: str) -> str:
     if not text:
         return text
-    text = _decoded(text, "/\\")
-    text = _slashed(text)
+    written = text
+    text = _slashed(_decoded(text, "/\\"))
     if text.startswith("/"):
         return "/" + _resolved(text.split("/"), climbs=False)
     head, slash, tail = text.partition("/")
@@ -165,7 +207,8 @@ def _canonical_path(text: str) -> str:
     place = _resolved(text.split("/"), climbs=True)
     # "./~" is a folder, "~" a home: the dot must not get lost where it keeps the rest a plain name.
     first = place.partition("/")[0]
-    return f"./{place}" if first.startswith("~") or (":" in first and ":" not in head) else place or "."
+    turned = ":" in first and not (first == head and written.startswith(first))
+    return f"./{place}" if first.startswith("~") or turned else place or "."
 
 
 def _slashed(text: str) -> str:
@@ -187,15 +230,27 @@ def _resolved(segments: list[str], *, climbs: bool, empties: bool = False) -> st
 
 
 def _decoded(text: str, also: str) -> str:
-    """``text`` with those percent-encoded characters decoded that need no encoding (RFC 3986, 6.2.2), and ``also``."""
+    """``text`` with those percent-encoded characters decoded that need no encoding (RFC 3986, 6.2.2), and ``also``.
 
-    def character(match: re.Match[str]) -> str:
-        char = chr(int(match[1], 16))
-        return char if char in _UNRESERVED or char in also else match[0].upper()
-
-    while (new := _ENCODED.sub(character, text)) != text:  # "%2%65" decodes to "%2e"
-        text = new
-    return text
+    What decoding itself yields is decoded as well: ``%2%65`` is ``%2e``, a dot. An escape depends on what follows it
+    only, so one walk from the right settles all of them.
+    """
+    head, *pieces = text.split("%")
+    if not pieces:
+        return text
+    settled: list[str] = []  # the characters to the right, the next one last
+    for piece in reversed(pieces):
+        settled.extend(reversed(piece))
+        octet = "".join(settled[-1:-3:-1])
+        char = _OCTETS.get(octet)
+        if char is None:
+            settled.append("%")
+        elif char in _UNRESERVED or char in also:
+            settled[-2:] = char
+        else:
+            settled[-2:] = [*reversed(octet.upper()), "%"]
+    settled.extend(reversed(head))
+    return "".join(reversed(settled))
 
 
 def _encoded(path: str) -> str:

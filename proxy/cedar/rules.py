@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fuseboard.cedar.ast import names_principal, unconditional
-from fuseboard.cedar.paths import canonical_uri
+from fuseboard.cedar.paths import canonical_uri, veiled
 from fuseboard.cedar.slice import ERROR_RULE, Ruling, Settled, Slice
 from fuseboard.cedar.text import DEFAULT_ID, Decide, RuleLike, comment, default_policy, rule_policies
 from fuseboard.events import Caller, Tool
@@ -103,6 +103,9 @@ class RuleSet:
         if action == "read" and (plain := canonical_uri(facts[1])) != facts[1]:
             # Rules judge a resource by its URI, and a read cannot be rewritten: only the one spelling is read.
             return Settled(Ruling("deny", URI_RULE, detail=f"resources are read by their plain URI: {plain}"))
+        if action == "read" and veiled("uri", facts[1]):
+            told = "resources are read by their plain URI, without control characters and leading spaces"
+            return Settled(Ruling("deny", URI_RULE, detail=told))
         request, entities = _request(who, action, facts)
         answer = cedarpy.is_authorized({**request, "context": {}}, self._heads(), entities)
         if answer.diagnostics.errors:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from fuseboard.cedar.ast import Wants
-from fuseboard.cedar.paths import canonical_arguments
+from fuseboard.cedar.names import mistakable, tree
+from fuseboard.cedar.paths import canonical_arguments, veiled_argument
 from fuseboard.cedar.text import DEFAULT_ID, Decide
-from fuseboard.cedar.values import Unsayable, project
+from fuseboard.cedar.values import Unsayable, misfit, project
 
 if TYPE_CHECKING:
     import cedarpy
@@ -77,6 +78,8 @@ class Slice:
         self._remember = remember
         self._wants = _wanted(policies)
         self._decimals = frozenset(name for policy in policies.values() for name in policy.decimals)
+        read = [path for policy in policies.values() if policy.rest is not None for path in policy.types]
+        self._read = tree([*read, *((name,) for name in self._wants.args or ())])
 
     def canonical(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """``arguments`` with the paths that a rule reads in their one spelling; the same object where none changes."""
@@ -92,13 +95,25 @@ class Slice:
         """
         wants = self._wants
         try:
-            args = {} if wants.args is not None and not wants.args else project(arguments, wants.args, self._decimals)
+            args = {} if wants.args is not None and not wants.args else self._args(arguments, wants.args)
             reading = msgspec.json.encode([args, sorted(labels) if wants.labels else []]).decode()
         except (Unsayable, UnicodeEncodeError) as fault:
             return Ruling("deny", ERROR_RULE, detail=f"the rules cannot judge this call: {fault}")
         if len(reading) > _REMEMBERED_CHARS:
             return self.rule(reading, approved)
         return self._remember(self, reading, approved)
+
+    def _args(self, arguments: Mapping[str, Any], names: Collection[str] | None) -> dict[str, Any]:
+        """What Cedar gets of ``arguments``, if all readers of them agree on what it is."""
+        if (taken := mistakable(arguments, self._read)) is not None:
+            odd, exact = taken
+            raise Unsayable(f"argument {odd!r} is not {exact!r}, which they read; send it exactly as {exact!r}")
+        if (name := veiled_argument(arguments, names)) is not None:
+            raise Unsayable(
+                f"argument {name!r} holds a control character or a leading space, which a URL parser would drop; "
+                "send it without"
+            )
+        return project(arguments, names, self._decimals)
 
     def listed(self) -> Ruling:
         """Whether the caller may call the tool at all, whatever the arguments, the labels and the approvals."""
@@ -117,7 +132,7 @@ class Slice:
         if not lifted and firm:
             return self._ruling("deny", firm)
         if faults or more:
-            return self._unevaluated([*faults, *more])
+            return self._unevaluated([*faults, *more], reading)
         if allowed:
             return self._ruling("allow", reasons)
         return self._ruling("ask" if lifted else "deny", reasons)
@@ -141,12 +156,17 @@ class Slice:
         named = next((policy for policy in strict if policy.rule != DEFAULT_ID), None)
         return Ruling(decide, named.rule if named else DEFAULT_ID, matched, named.say if named else None)
 
-    def _unevaluated(self, faults: Collection[str]) -> Ruling:
+    def _unevaluated(self, faults: Collection[str], reading: str) -> Ruling:
+        args = msgspec.json.decode(reading)[0]
         told = []
         for fault in dict.fromkeys(faults):
             match = _FAULT.match(fault)
             policy = self._policies.get(match[1]) if match else None
-            told.append(f"rule {policy.rule!r} could not be evaluated: {match[2]}" if match and policy else fault)
+            if match is None or policy is None:
+                told.append(fault)
+                continue
+            why = misfit(args, policy.types) if match[2].startswith("type error") else None
+            told.append(f"rule {policy.rule!r} could not be evaluated: {why or match[2]}")
         return Ruling("deny", ERROR_RULE, detail="; ".join(dict.fromkeys(told)))
 
 

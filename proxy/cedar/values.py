@@ -20,6 +20,8 @@ DEEPEST: Final = 32
 # Cedar's JSON reads an object with one of these keys as an entity or a call: a client could forge one.
 _ESCAPES: Final = frozenset({"__entity", "__extn", "__expr"})
 
+_NEEDED: Final = {"Bool": "boolean", "String": "string", "Long": "whole number", "decimal": "decimal number"}
+
 
 class Unsayable(FuseboardError):
     """A value that Cedar has no word for. The message names the argument and the reason."""
@@ -44,6 +46,25 @@ def project(arguments: Mapping[str, Any], names: Collection[str] | None, decimal
         elif value is not None:
             record[name] = _value(name, value, name in decimals, 1)
     return record
+
+
+def misfit(args: Mapping[str, Any], types: Mapping[tuple[str, ...], str | None]) -> str | None:
+    """Which of the projected ``args`` has another type than a rule's use of it implies, and which the rule needs."""
+    for path, kind in types.items():
+        value: Any = args
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        needed = "list" if kind and kind.startswith("Set<") else _NEEDED.get(kind or "")
+        if needed and value is not None and (found := _kind(value)) != needed:
+            return f"argument {'.'.join(path)!r} is a {found}, and the rule needs a {needed}"
+    return None
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "decimal number" if _ESCAPES & value.keys() else "record"
+    kinds = {bool: "boolean", str: "string", int: "whole number", list: "list"}
+    return kinds[type(value)]
 
 
 def _value(name: str, value: Any, decimal: bool, depth: int) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fuseboard.cli.errors import FINDINGS, OK, UNREACHABLE, USAGE
+from fuseboard.cli.wording import clean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +83,9 @@ def _probe(config: Config) -> Sequence[Probe]:
     import anyio
 
     from fuseboard.app import probe
+    from fuseboard.cli import log
 
+    log.start(verbose=False)
     return anyio.run(probe, config)
 
 
@@ -155,7 +158,7 @@ def _print_summary(console: Console, report: dict[str, Any]) -> None:
     width = max(len(server["alias"]) for server in servers)
     for server in servers:
         name = (f"  {server['alias']:<{width}}", "cyan")
-        console.print(Text.assemble(name, f"  {server['type']:<5}  ", (server["target"], "dim")))
+        console.print(Text.assemble(name, f"  {server['type']:<5}  ", (clean(server["target"]), "dim")))
         if upstream := asked.get(server["alias"]):
             _print_upstream(console, upstream)
     for note in report["notes"]:
@@ -173,13 +176,14 @@ def _print_upstream(console: Console, upstream: dict[str, Any]) -> None:
         return
     tools = upstream["tools"]
     server = upstream["server"] or {}
-    who = " ".join(str(server[key]) for key in ("name", "version") if server.get(key))
+    who = " ".join(clean(str(server[key])) for key in ("name", "version") if server.get(key))
     said = ", ".join(part for part in (who, upstream["era"], _counted(len(tools), "tool")) if part)
     console.print(Text(f"    {said}", style="green"))
-    width = max((len(tool["exposed"]) for tool in tools), default=0)
-    for tool in tools:
+    names = [clean(tool["exposed"]) for tool in tools]
+    width = max(map(len, names), default=0)
+    for name, tool in zip(names, tools, strict=True):
         effect = "hidden" if tool["hidden"] else tool["effect"]
-        console.print(Text(f"      {tool['exposed']:<{width}}  {effect}", style="dim" if tool["hidden"] else ""))
+        console.print(Text(f"      {name:<{width}}  {effect}", style="dim" if tool["hidden"] else ""))
 
 
 def _counted(count: int, word: str) -> str:
@@ -191,8 +195,8 @@ def _print_problems(console: Console, problems: Sequence[Finding | str]) -> None
 
     for problem in problems:
         head, _, excerpt = str(problem).partition("\n")
-        console.print(Text(head, style="red"))
+        console.print(Text(clean(head), style="red"))
         if excerpt:
-            console.print(Text(excerpt, style="dim"))
+            console.print(Text("\n".join(map(clean, excerpt.split("\n"))), style="dim"))
     if len(problems) > 1:
         console.print(_counted(len(problems), "finding"), style="bold red")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fuseboard.cli import log
 from fuseboard.cli.errors import usage
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 Http = Annotated[str | None, typer.Option("--http", metavar="HOST:PORT", help="Serve HTTP there instead of stdio.")]
 State = Annotated[Path | None, typer.Option("--state", help="Where ledger, pins and tokens live.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+
+_SECRETS = (
+    "Others on this machine can see what is written here; a secret stays unseen as '${env:X}' or '${file:PATH}' "
+    "('$${' stands for '${')."
+)
 
 
 def wrap(
@@ -34,10 +40,12 @@ def wrap(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What rules and traces call the server.")] = None,
     header: Annotated[
-        list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="A header for the server at URL.")
+        list[str] | None,
+        typer.Option("--header", metavar="NAME=VALUE", help=f"A header for the server at URL. {_SECRETS}"),
     ] = None,
     env: Annotated[
-        list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="A variable for the command.")
+        list[str] | None,
+        typer.Option("--env", metavar="NAME=VALUE", help=f"A variable for the command. {_SECRETS}"),
     ] = None,
     state: State = None,
     verbose: Verbose = False,
@@ -85,25 +93,20 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
     from fuseboard.config import unenforced
     from fuseboard.places import state_dir
 
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if verbose or http else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    stderr = log.start(verbose=verbose or http is not None)
     for key in unenforced(config):
         logging.getLogger("fuseboard").warning("%s is read but not enforced by this version", key)
     place = state_dir(state, os.environ)
     if http is None:
         if sys.stdin.isatty():
-            sys.stderr.write("fuseboard speaks MCP on stdin and stdout; it is meant to be started by an MCP client.\n")
+            stderr.say("fuseboard speaks MCP on stdin and stdout; it is meant to be started by an MCP client.")
         anyio.run(app.serve_stdio, config, place, backend_options={"use_uvloop": _uvloop()})
         return
     host, port = _address(http)
     _refuse_open_door(config, host)
 
     def ready(bound: int) -> None:
-        sys.stderr.write(f"fuseboard serves http://{_shown(host)}:{bound}/mcp\n")
-        sys.stderr.flush()
+        stderr.say(f"fuseboard serves http://{_shown(host)}:{bound}/mcp")
 
     async def main() -> None:
         await app.serve_http(config, place, host, port, ready=ready)
@@ -154,10 +157,16 @@ def _shown(host: str) -> str:
 
 
 def _pairs(words: list[str] | None, option: str) -> dict[str, str]:
+    """The values by name, references in them resolved. What is wrong with a word is said without showing it."""
+    from fuseboard.config.secrets import References
+
+    references = References(os.environ, Path.cwd())
     pairs = {}
     for word in words or []:
-        key, separator, value = word.partition("=")
+        key, separator, written = word.partition("=")
         if not separator or not key:
-            raise usage(f"{option} {word}: write it like NAME=VALUE")
-        pairs[key] = value
+            raise usage(f"{option}: write it like NAME=VALUE")
+        pairs[key], problems = references.resolve(written)
+        if problems:
+            raise usage(f"{option} {key}: {'; '.join(problems)}")
     return pairs

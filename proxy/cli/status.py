@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fuseboard.cli.errors import OK, UNREACHABLE
+from fuseboard.cli.wording import clean, day
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 def status(
@@ -46,16 +49,20 @@ def _print(console: Console, proxies: list[dict[str, Any]]) -> None:
     if not proxies:
         console.print("No proxy runs with this state folder.")
     for proxy in proxies:
-        console.print(f"[bold]{proxy['serves']}[/]  pid {proxy['pid']}  since {_clock(proxy['since'])}", soft_wrap=True)
-        for alias, one in proxy["upstreams"].items():
-            server = one["server"] or {}
-            who = " ".join(str(server[key]) for key in ("name", "version") if key in server)
-            console.print(f"  [{_COLOURS[one['state']]}]{one['state']:<8}[/] {alias:<20} {who}", soft_wrap=True)
-            if one["error"]:
-                console.print(f"           {one['error']}", style="dim", markup=False, soft_wrap=True)
+        for line in _lines(proxy):
+            console.print(line, soft_wrap=True)
 
 
-def _clock(at: float) -> str:
-    from datetime import datetime
+def _lines(proxy: dict[str, Any]) -> Iterator[Text]:
+    """A proxy and its upstreams. What an upstream says of itself is shown, never acted upon."""
+    from rich.text import Text
 
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    head = Text().append(clean(str(proxy["serves"])), style="bold")
+    yield head.append(f"  pid {proxy['pid']}  since {day(proxy['since'])}")
+    for alias, one in proxy["upstreams"].items():
+        server = one["server"] or {}
+        who = " ".join(clean(str(server[key])) for key in ("name", "version") if key in server)
+        line = Text("  ").append(f"{one['state']:<8}", style=_COLOURS[one["state"]])
+        yield line.append(f" {clean(alias):<20} {who}")
+        if one["error"]:
+            yield Text(f"           {clean(one['error'])}", style="dim")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from fuseboard.cli.errors import FINDINGS, INTERRUPTED, usage
+from fuseboard.cli.wording import clean
 from fuseboard.errors import ConfigError
 from fuseboard.places import ledger_path, state_dir
 
@@ -182,7 +183,7 @@ def _only(names: list[str], kind: str, asked: str) -> str:
     if not names:
         _missing(kind, asked)
     if len(names) > 1:
-        raise usage(f"more than one {kind} begins with {asked!r}: {', '.join(names)}")
+        raise usage(f"more than one {kind} begins with {asked!r}: {', '.join(map(clean, names))}")
     return names[0]
 
 

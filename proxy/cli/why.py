@@ -38,7 +38,7 @@ def why(call: Call) -> Iterator[Text]:
 
 
 def _verdict(call: Call) -> Iterator[Text]:
-    line = Text(tool(call), style="bold").append("  ").append(decision(call), style=style(call))
+    line = Text().append(tool(call), style="bold").append("  ").append(decision(call), style=style(call))
     by = " / ".join(clean(name) for name in (call.policy, call.rule) if name)
     line.append(f" by {by}" if by else "", style="")
     yield line.append(f"  (config {clean(call.config)[:8]}, effect {call.effect})", style="dim")
@@ -72,7 +72,7 @@ def _checks(call: Call) -> Iterator[Text]:
         mark, colour = _MARKS.get(check["verdict"], _ABSTAINED)
         if check["verdict"] == "allow" and not check.get("rule") and not check.get("facts"):
             mark, colour = _ABSTAINED
-        line = Text(f"{mark} ", style=colour)
+        line = Text().append(f"{mark} ", style=colour)
         line.append(f"{clean(check['policy']):<{names}}  ").append(f"{check['verdict']:<7}", style=colour)
         line.append(f"  {clean(check['rule'])}" if check.get("rule") else "")
         line.append("  (of the result)" if check["on"] == "result" else "", style="dim")
@@ -87,7 +87,7 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[Text]:
             yield from _mismatches(value)
         else:
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield Text(f"{clean(name)} = ", style="dim").append(clean(shown), style="default")
+            yield Text().append(f"{clean(name)} = ", style="dim").append(clean(shown))
 
 
 def _is_mismatches(value: object) -> bool:
@@ -104,7 +104,7 @@ def _mismatches(mismatches: list[dict[str, Any]]) -> Iterator[Text]:
     paths = [path or "(all)" for path, _, _ in rows]
     wide, found_wide = max(map(len, paths)), max(len(found) for _, found, _ in rows)
     for path, (_, found, expected) in zip(paths, rows, strict=True):
-        line = Text(f"{path:<{wide}}  ", style="bold")
+        line = Text().append(f"{path:<{wide}}  ", style="bold")
         line.append("found ", style="dim").append(f"{found:<{found_wide}}", style="red")
         yield line.append("  expected ", style="dim").append(expected, style="green")
 
@@ -131,9 +131,5 @@ def _came_back(call: Call) -> Iterator[Text]:
 
 def _labelled(label: str, *lines: Text) -> Iterator[Text]:
     for number, line in enumerate(lines):
-        yield Text(f"  {label if number == 0 else '':<{_LABEL - 2}}", style="dim").append_text(_own(line))
-
-
-def _own(line: Text) -> Text:
-    """The line with its base style as a span: ``append_text`` keeps spans and drops the base."""
-    return Text().append(line.plain, style=line.style) if not line.spans else line
+        # A style given to Text() would be that of the whole line, whatever is appended to it.
+        yield Text().append(f"  {label if number == 0 else '':<{_LABEL - 2}}", style="dim").append_text(line)

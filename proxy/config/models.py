@@ -76,6 +76,9 @@ class Config(Section):
     auth: Auth | None = None
     """Who may connect over HTTP; without it, only loopback is bound."""
 
+    hosts: Annotated[tuple[str, ...], OneOrMany()] = ()
+    """Names by which the HTTP listener is reached, besides loopback and the address that is bound: `mcp.example`."""
+
     limits: Limits = Field(default_factory=Limits)
     """What the wire may ask of this process."""
 

@@ -20,16 +20,23 @@ SchemaNode: TypeAlias = Any
 CAP: Final = 10**12
 """Counts saturate here, so that exponential schemas cost no big integers."""
 
+MOST_STEPS: Final = 100_000
+"""Schemas that are looked at for the count itself, at some 2 us each, before the schema is refused."""
+
 LONGEST_CHAIN: Final = 200
 """In-place steps (``$ref``, combinators) from one schema to the next before the schema is refused."""
 
 BACKTRACKING_COST: Final = 100
 """What one match of a pattern with look-around or back-references counts, in schema evaluations."""
 
+COMPARED_COST: Final = 12
+"""What comparing one part of an array or object with that of an ``enum`` or ``const`` counts, in schema evaluations."""
+
 _IN_PLACE_ONE: Final = ("not", "if", "then", "else")
 _IN_PLACE_MANY: Final = ("allOf", "anyOf", "oneOf")
 _IN_PLACE_MAPS: Final = ("dependentSchemas", "dependencies")
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
+_SHOWN_CHARS: Final = 100
 _METASCHEMAS: Final = ("https://json-schema.org/draft/", "http://json-schema.org/draft-")
 
 
@@ -44,6 +51,7 @@ class References:
         self._resources: dict[str, SchemaNode] = {"": root}
         self._anchors: dict[tuple[str, str], SchemaNode] = {}
         self._bases: dict[int, str] = {}
+        self._resolved: dict[tuple[int, str], SchemaNode | None] = {}
         self._index(root)
 
     def resolve(self, reference: str, node: SchemaNode) -> SchemaNode | None:
@@ -52,16 +60,36 @@ class References:
         Raises:
             Unusable: it leads out of the document, or nowhere.
         """
+        key = (id(node), reference)
+        if key not in self._resolved:
+            self._resolved[key] = self._resolve(reference, node)
+        return self._resolved[key]
+
+    def in_place(self, node: Mapping[str, Any]) -> Iterator[SchemaNode]:
+        """The schemas that judge the same value as ``node`` does."""
+        for keyword in _REFERENCES:
+            if isinstance(reference := node.get(keyword), str):
+                yield self.resolve(reference, node)
+        for keyword in _IN_PLACE_ONE:
+            if keyword in node:
+                yield node[keyword]
+        for keyword in _IN_PLACE_MANY:
+            yield from _list(node.get(keyword))
+        for keyword in _IN_PLACE_MAPS:
+            yield from _map(node.get(keyword)).values()
+
+    def _resolve(self, reference: str, node: SchemaNode) -> SchemaNode | None:
+        shown = repr(reference[:_SHOWN_CHARS])
         uri, fragment = urldefrag(urljoin(self._bases.get(id(node), ""), reference))
         resource = self._resources.get(uri)
         if resource is None:
             if uri.startswith(_METASCHEMAS):
                 return None
-            raise Unusable(f"$ref {reference!r} leads out of the schema, and references are never fetched")
+            raise Unusable(f"$ref {shown} leads out of the schema, and references are never fetched")
         if fragment.startswith("/") or not fragment:
-            return _pointed(resource, fragment, reference)
+            return _pointed(resource, fragment, shown)
         if (uri, fragment) not in self._anchors:
-            raise Unusable(f"$ref {reference!r} names nothing in the schema")
+            raise Unusable(f"$ref {shown} names nothing in the schema")
         return self._anchors[uri, fragment]
 
     def _index(self, root: SchemaNode) -> None:
@@ -89,14 +117,14 @@ class References:
         return base
 
 
-def _pointed(resource: SchemaNode, pointer: str, reference: str) -> SchemaNode:
+def _pointed(resource: SchemaNode, pointer: str, shown: str) -> SchemaNode:
     node: Any = resource
     for token in pointer.split("/")[1:]:
         key = unquote(token).replace("~1", "/").replace("~0", "~")
         try:
             node = node[int(key)] if isinstance(node, list) else node[key]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise Unusable(f"$ref {reference!r} names nothing in the schema") from None
+            raise Unusable(f"$ref {shown} names nothing in the schema") from None
     return node
 
 
@@ -105,16 +133,19 @@ class Cost:
 
     def __init__(self, root: SchemaNode, backtracks: Callable[[str], bool]) -> None:
         self._root = root
-        self._references = References(root)
+        self.references = References(root)
+        self._steps = 0
         self._backtracks = backtracks
         self._costs: dict[tuple[int, int, bool], int] = {}
         self._patterns: dict[str, int] = {}
+        self._lists: dict[int, int] = {}
 
     def at(self, depth: int) -> int:
         """Schema evaluations that one node of a value can cause, ``depth`` levels below the value's root.
 
         Raises:
-            Unusable: a reference leads out of the document or nowhere, or a schema refers to itself without end.
+            Unusable: a reference leads out of the document or nowhere, a schema refers to itself without end, or the
+                count takes more than ``MOST_STEPS`` steps.
         """
         return self._most(self._root, depth, 0)
 
@@ -125,6 +156,11 @@ class Cost:
 
     def _cost(self, node: SchemaNode, depth: int, member: bool, chain: int) -> int:
         """What ``node`` costs ``depth`` levels below, by way of a ``member`` of an object or of an item."""
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise Unusable(
+                f"it is too large and too entangled to be checked: over {MOST_STEPS} steps to count its work"
+            )
         if not isinstance(node, dict):
             return 1 if depth == 0 else 0
         key = (id(node), depth, member)
@@ -135,7 +171,7 @@ class Cost:
         if chain > LONGEST_CHAIN:
             raise Unusable(f"it refers on and on, over more than {LONGEST_CHAIN} steps")
         self._costs[key] = -1
-        total = sum(self._cost(part, depth, member, chain + 1) for part in self._in_place(node))
+        total = sum(self._cost(part, depth, member, chain + 1) for part in self.references.in_place(node))
         total += self._own(node) if depth == 0 else self._below(node, depth - 1, member, chain + 1)
         if "unevaluatedProperties" in node or "unevaluatedItems" in node:
             total *= 2  # what was evaluated has to be found out a second time
@@ -144,20 +180,16 @@ class Cost:
 
     def _own(self, node: Mapping[str, Any]) -> int:
         pattern = node.get("pattern")
-        return 1 + len(node) // 8 + (self._pattern(pattern) if isinstance(pattern, str) else 0)
+        total = 1 + len(node) // 8 + (self._pattern(pattern) if isinstance(pattern, str) else 0)
+        return total + self._listed(node)
 
-    def _in_place(self, node: Mapping[str, Any]) -> Iterator[SchemaNode]:
-        """The schemas that judge the same value as ``node`` does."""
-        for keyword in _REFERENCES:
-            if isinstance(reference := node.get(keyword), str):
-                yield self._references.resolve(reference, node)
-        for keyword in _IN_PLACE_ONE:
-            if keyword in node:
-                yield node[keyword]
-        for keyword in _IN_PLACE_MANY:
-            yield from _list(node.get(keyword))
-        for keyword in _IN_PLACE_MAPS:
-            yield from _map(node.get(keyword)).values()
+    def _listed(self, node: Mapping[str, Any]) -> int:
+        """What the lists of ``node`` cost one value: each name is looked up, each option compared."""
+        if id(node) not in self._lists:
+            names = [node.get("required"), *_map(node.get("dependentRequired")).values()]
+            compared = _compared(_list(node.get("enum"))) + _compared([node["const"]] if "const" in node else [])
+            self._lists[id(node)] = sum(len(_list(part)) for part in names) + compared
+        return self._lists[id(node)]
 
     def _below(self, node: Mapping[str, Any], depth: int, member: bool, chain: int) -> int:
         """What one child of the value can cause: a member of an object, or an item of an array."""
@@ -189,6 +221,20 @@ class Cost:
         if pattern not in self._patterns:
             self._patterns[pattern] = BACKTRACKING_COST if self._backtracks(pattern) else 1
         return self._patterns[pattern]
+
+
+def _compared(options: list[Any]) -> int:
+    """What it costs to compare a value with ``options``. Strings alone, or integers alone, are looked up by hash."""
+    kinds = {type(option) for option in options}
+    if len(kinds) == 1 and kinds <= {str, int}:
+        return 0
+    parts = sum(_parts(option) for option in options if isinstance(option, list | dict))
+    return len(options) + COMPARED_COST * parts
+
+
+def _parts(value: Any) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_parts, children))
 
 
 def _list(value: Any) -> list[SchemaNode]:

@@ -13,13 +13,20 @@ from fuseboard.schemas.words import FOUND_CHARS, Broken, cut, render, tell, type
 Error: TypeAlias = jsonschema_rs.ValidationError
 
 _EXPECTED_CHARS: Final = 300
+_FOUND_ENOUGH: Final = 16
 
 
 def explain(errors: Sequence[Error], document: Any, value: Any) -> tuple[Mismatch, ...]:
     """The mismatches behind ``errors``, nearest the root first and without repetition. Never empty."""
-    found = [mismatch for error in errors for mismatch in _explained(error, document, value)]
-    found.sort(key=lambda mismatch: mismatch.path.count("/"))
-    return tuple(dict.fromkeys(found)) or (Mismatch("", render(value), "a value that fits the schema", "schema"),)
+    found: list[tuple[int, Mismatch]] = []
+    for number, error in sorted(enumerate(errors), key=lambda numbered: len(numbered[1].instance_path)):
+        if len(found) >= _FOUND_ENOUGH:
+            break
+        found += [(number, mismatch) for mismatch in _explained(error, document, value)]
+    found.sort(key=lambda numbered: (numbered[1].path.count("/"), numbered[0]))
+    return tuple(dict.fromkeys(mismatch for _, mismatch in found)) or (
+        Mismatch("", render(value), "a value that fits the schema", "schema"),
+    )
 
 
 def pointer(path: Iterable[str | int]) -> str:

@@ -6,12 +6,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 FOUND_CHARS: Final = 80
 _HINT_CHARS: Final = 160
 _ENUM_SHOWN: Final = 20
 _NAMES_SHOWN: Final = 20
+_UNKNOWN_SHOWN: Final = 10
+_COMPARED: Final = 8_000
+"""Characters of one word times those of all others, up to which near misses are looked for: 0.2 us each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,9 @@ def _additional(broken: Broken) -> Told:
     # Without `properties` the engine names only the member's value.
     unknown = broken.details.get("unexpected", list(_mapping(broken.place)))
     told = []
-    for name in unknown:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {render(close[0])}? " if close else ""
+    for name in unknown[:_UNKNOWN_SHOWN]:
+        close = _close(name, known)
+        hint = f"did you mean {render(close)}? " if close else ""
         told.append((f"unknown property {render(name)}", hint + allowed))
     return told or _plain(broken)
 
@@ -87,9 +91,17 @@ def _enum(broken: Broken) -> Told:
     listed = ", ".join(map(render, options[:_ENUM_SHOWN]))
     more = f", … ({len(options)} in all)" if len(options) > _ENUM_SHOWN else ""
     folded = {option.lower(): option for option in options if isinstance(option, str)}
-    close = get_close_matches(broken.value.lower(), folded, n=1) if isinstance(broken.value, str) else []
-    hint = f"; did you mean {render(folded[close[0]])}?" if close else ""
+    close = _close(broken.value.lower(), folded) if isinstance(broken.value, str) else None
+    hint = f"; did you mean {render(folded[close])}?" if close is not None else ""
     return [(render(broken.value), f"one of {listed}{more}{hint}")]
+
+
+def _close(word: str, words: Iterable[str]) -> str | None:
+    """The one of ``words`` that ``word`` may have been meant for, if they are few and short enough to compare."""
+    others = list(words)
+    if len(word) * sum(map(len, others)) > _COMPARED:
+        return None
+    return next(iter(get_close_matches(word, others, n=1)), None)
 
 
 def _const(broken: Broken) -> Told:
@@ -188,7 +200,7 @@ def _hinted(expected: str, schema: Mapping[str, Any]) -> str:
 
 
 def _names(names: Iterable[str]) -> str:
-    listed = list(names)
+    listed = list(islice(names, _NAMES_SHOWN + 1))
     return ", ".join(map(render, listed[:_NAMES_SHOWN])) + (", …" if len(listed) > _NAMES_SHOWN else "")
 
 

@@ -10,10 +10,10 @@ import anyio
 import anyio.abc
 import msgspec
 
-from fuseboard import era, listings, pipeline
-from fuseboard.catalog import Catalog
+from fuseboard import era, listings, param_headers, pipeline
 from fuseboard.era import Era
 from fuseboard.errors import (
+    HEADER_MISMATCH,
     INTERNAL_ERROR,
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
@@ -22,13 +22,14 @@ from fuseboard.errors import (
     ProtocolFault,
     UpstreamFault,
 )
-from fuseboard.events import Caller, Tool, ToolListed
+from fuseboard.events import Caller, Effect, Tool, ToolListed
 from fuseboard.exchange import DEFAULT_TIMEOUT_S, Exchange, Proposal
 from fuseboard.listings import KINDS, RESOURCES, TEMPLATES, TOOLS, Kind
 from fuseboard.ports import Origin, Reply, Request, Result, Scope
-from fuseboard.routing import SEPARATOR, Origins, split
+from fuseboard.routing import Origins, split
 from fuseboard.runs import Run
 from fuseboard.state import EMPTY
+from fuseboard.upstreams.listing import LIST_TIMEOUT_S, PAGES, Listing
 from fuseboard.upstreams.seats import Absent, Refused, Seat
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.verdicts import Deny
@@ -38,14 +39,14 @@ from fuseboard.wire.frames import GOVERNED
 _log = logging.getLogger("fuseboard.session")
 
 EMPTY_RESULT: Final = Result(b"{}")
+LONGEST_NAME: Final = 1024
+"""Names are kept (in rules, traces, caches), and a client can invent any."""
+
 FRESH_S: Final = 60.0
 """How old a listing may be for a refusal to rest on it."""
 
-LIST_TIMEOUT_S: Final = 10.0
-"""How long one upstream may take over a list before the others' are shown without it."""
 
-PAGES: Final = 100
-"""How many pages of one list are followed: a paginator that never ends must not hang anybody."""
+_ASKED_FOR_BY: Final = {"prompts/list": "prompts/get", "resources/list": "resources/read"}
 
 
 class Board(Protocol):
@@ -109,7 +110,7 @@ class ClientSession:
         )
 
     async def _relay(self, seat: Seat, request: Request, scope: Scope) -> Reply:
-        return await seat.request(request.method, request.params, scope, headers=request.headers)
+        return await seat.request(request.method, request.params, scope)
 
     # Seats: a subclass's affair.
 
@@ -134,6 +135,7 @@ class ClientSession:
     # Governed calls.
 
     async def _govern(self, request: Request, scope: Scope) -> Reply:
+        at = self._board.now()  # before anything is waited for: the wait belongs to the call
         seat, tool = await self._target(request, scope)
         return await self._board.exchange.govern(
             Proposal(
@@ -147,6 +149,7 @@ class ClientSession:
                 era=self.era,
                 transport=self._origin.transport,
                 timeout_s=_timeout_s(seat.upstream, tool),
+                at=at,
                 refresh=lambda: self._refresh(seat, tool, request),
             )
         )
@@ -155,18 +158,22 @@ class ClientSession:
         if request.method == "resources/read":
             uri = _text(request, "uri")
             seat = await self._seat_of_resource(uri, request, scope)
-            return seat, Tool(seat.upstream.alias, uri, uri)
+            return seat, Tool(seat.upstream.alias, uri, uri, Effect.READ)
         exposed = _text(request, "name")
+        if len(exposed) > LONGEST_NAME:
+            raise ProtocolFault(INVALID_PARAMS, f"a name of {len(exposed)} characters; at most {LONGEST_NAME}")
         alias = self._alias_of(exposed, request.method)
         seat = await self._seat_even_if_down(alias, request)
         own = seat.upstream.names.own(exposed)
         if request.method == "prompts/get":
-            return seat, Tool(alias, own, exposed)
+            return seat, Tool(alias, own, exposed, Effect.READ)
         try:
-            return seat, await self._tool(seat, own, exposed, request)
+            tool = await self._tool(seat, exposed, request)
         except UpstreamFault as fault:
-            catalog = seat.catalog
+            catalog = seat.listing(self._kind_of_caller(request)).catalog
             return Absent(seat.upstream, seat.era, fault), catalog.find(own) or catalog.unlisted(own)
+        _refuse_param_headers(tool, request)
+        return seat, tool
 
     async def _seat_even_if_down(self, alias: str, request: Request) -> Seat:
         try:
@@ -185,43 +192,31 @@ class ClientSession:
             raise ProtocolFault(INVALID_PARAMS, f"Unknown {what}: {exposed}")
         return parts[0]
 
-    async def _tool(self, seat: Seat, own: str, exposed: str, request: Request) -> Tool:
-        catalog = seat.catalog
-        if catalog.learned_at is None:
-            await self._learn(seat, catalog, request)
-            own = seat.upstream.names.own(exposed)
-        if (tool := catalog.find(own)) is not None:
-            return tool
-        # Rules and traces say <alias>__<name>; with one upstream both names are understood.
-        bare = own.removeprefix(f"{self._only}{SEPARATOR}")
-        return catalog.find(bare) or catalog.unlisted(own)
+    async def _tool(self, seat: Seat, exposed: str, request: Request) -> Tool:
+        listing = seat.listing(self._kind_of_caller(request))
+        if listing.catalog.learned_at is None:
+            await self._learn(seat, listing, request)
+        own = seat.upstream.names.own(exposed)  # a name that was cut is known only now
+        return listing.catalog.find(own) or listing.catalog.unlisted(own)
 
     async def _refresh(self, seat: Seat, tool: Tool, request: Request) -> Tool | None:
-        catalog = seat.catalog
-        if catalog.learned_at is not None and self._board.now() - catalog.learned_at < FRESH_S:
+        listing = seat.listing(self._kind_of_caller(request))
+        learned_at = listing.catalog.learned_at
+        if learned_at is not None and self._board.now() - learned_at < FRESH_S:
             return None
-        catalog.changed()
+        listing.catalog.changed()
         try:
-            await self._learn(seat, catalog, request)
+            await self._learn(seat, listing, request)
         except UpstreamFault:
             return None
-        return catalog.find(tool.name)
+        return listing.catalog.find(tool.name)
 
-    async def _learn(self, seat: Seat, catalog: Catalog, request: Request) -> None:
-        """List the upstream's tools for our own use: once, however many calls wait for it."""
-        async with seat.listing:
-            if catalog.learned_at is not None:
-                return
-            first = True
-            try:
-                with anyio.fail_after(LIST_TIMEOUT_S):
-                    async for page in self._pages(seat, TOOLS, _own_params(request), _Silent(request.id)):
-                        catalog.learn(page, at=self._board.now(), first_page=first)
-                        first = False
-            except TimeoutError:
-                raise seat.upstream.timed_out(TOOLS.method, LIST_TIMEOUT_S) from None
-            if first:  # it lists nothing, or cannot: its tools are unlisted, and asking again would not help
-                catalog.learned_at = self._board.now()
+    async def _learn(self, seat: Seat, listing: Listing, request: Request) -> None:
+        await listing.ensure(seat, _own_params(request), _Silent(request.id), clock=self._board.now)
+
+    def _kind_of_caller(self, request: Request) -> bytes:
+        """What an upstream may make its list depend on, within one link."""
+        return b""
 
     # Lists.
 
@@ -232,9 +227,8 @@ class ClientSession:
         reply = await self._relay(seat, request, scope)
         if not isinstance(reply, Result):
             return reply
-        first = b'"cursor"' not in (request.params or b"")
         try:
-            return Result(self._shown(kind, seat, reply.raw, request, first_page=first))
+            return Result(self._shown(kind, seat, reply.raw, request))
         except msgspec.MsgspecError as fault:
             return frames.failure(UPSTREAM_JUNK, f"{self._only} answered {kind.method} with no such list: {fault}")
 
@@ -248,8 +242,7 @@ class ClientSession:
             try:
                 with anyio.move_on_after(LIST_TIMEOUT_S):
                     async for page in self._pages(seat, kind, params, scope):
-                        found = pages[seat.upstream.alias]
-                        found.append(self._shown(kind, seat, page, request, first_page=not found))
+                        pages[seat.upstream.alias].append(self._shown(kind, seat, page, request))
                     return
             except (UpstreamFault, msgspec.MsgspecError) as fault:
                 reason = fault
@@ -272,29 +265,37 @@ class ClientSession:
                 return
             params = splice.with_fields(params, cursor=cursor)
 
-    def _shown(self, kind: Kind, seat: Seat, page: bytes, request: Request, *, first_page: bool) -> bytes:
+    def _shown(self, kind: Kind, seat: Seat, page: bytes, request: Request) -> bytes:
         """The page as this caller may see it; what it teaches about names is remembered."""
         upstream = seat.upstream
         if kind is TOOLS:
-            catalog = seat.catalog
-            catalog.learn(page, at=self._board.now(), first_page=first_page)
+            tools = upstream.definitions.page(page).tools
             caller = self._caller(request)
             return listings.edit(
                 kind,
                 page,
-                shown=lambda name: self._may_see(catalog.find(name), caller),
+                shown=lambda name: self._may_see(tools.get(name), caller),
                 exposed=upstream.names.exposed,
             )
         if self._only is None and kind in (RESOURCES, TEMPLATES):
             remember = self._board.origins.remember if kind is RESOURCES else self._board.origins.remember_template
             for name in listings.names(kind, page):
                 remember(name, upstream.alias)
-        return listings.edit(kind, page, shown=lambda _: True, exposed=upstream.names.exposed)
+        method = _ASKED_FOR_BY.get(kind.method)
+        if method is None:  # a template names no resource yet, so there is nothing to judge
+            return listings.edit(kind, page, shown=lambda _: True, exposed=upstream.names.exposed)
+        caller = self._caller(request)
 
-    def _may_see(self, tool: Tool | None, caller: Caller) -> bool:
+        def shown(name: str) -> bool:
+            exposed = upstream.names.exposed(name) if kind.renamed else name
+            return self._may_see(Tool(upstream.alias, name, exposed, Effect.READ), caller, method)
+
+        return listings.edit(kind, page, shown=shown, exposed=upstream.names.exposed)
+
+    def _may_see(self, tool: Tool | None, caller: Caller, method: str = "tools/call") -> bool:
         if tool is None:
             return True
-        event = ToolListed(self._board.now(), caller, tool)
+        event = ToolListed(self._board.now(), caller, tool, method)
         exchange = self._board.exchange
         outcome = pipeline.descend(exchange.policies, event, EMPTY, enforce=exchange.enforce)
         return not isinstance(outcome.refused, Deny)
@@ -379,6 +380,12 @@ def _own_params(request: Request) -> bytes | None:
         return None
     kept = {key: value for key, value in splice.fields(meta).items() if key.startswith(era.PREFIX)}
     return splice.join({"_meta": msgspec.Raw(splice.join(kept))}) if kept else None
+
+
+def _refuse_param_headers(tool: Tool, request: Request) -> None:
+    """A header that says something else than the arguments it mirrors (2026-07-28, streamable-http, custom headers)."""
+    if tool.mirrored is not None and (fault := param_headers.mismatch(tool.mirrored, request)) is not None:
+        raise ProtocolFault(HEADER_MISMATCH, fault)
 
 
 def _timeout_s(upstream: Upstream, tool: Tool) -> float:

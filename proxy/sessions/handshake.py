@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import anyio
 import msgspec
@@ -17,6 +17,7 @@ from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.runs import Run
 from fuseboard.sessions.client import EMPTY_RESULT, Board, ClientSession
 from fuseboard.sessions.introductions import LIST_CHANGED, merged_capabilities, merged_instructions
+from fuseboard.sessions.rollcall import RollCall
 from fuseboard.upstreams.bridges import ForHandshakeClient
 from fuseboard.upstreams.handshake import CommonSeat, HandshakeSeat
 from fuseboard.upstreams.seats import Refused, Seat
@@ -25,9 +26,6 @@ from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames, splice
 
 _log = logging.getLogger("fuseboard.session")
-
-GRACE_S: Final = 5.0
-"""How long the first answer waits for upstreams that are still starting; what comes up later is announced."""
 
 
 class HandshakeSession(ClientSession):
@@ -53,7 +51,7 @@ class HandshakeSession(ClientSession):
         self._initialize: bytes | None = None
         self._client: dict[str, Any] = {}
         self._who = Caller(origin.principal, origin.roles)
-        self._introduced = False
+        self._introduced = anyio.Event()
         self._confirmed = False
         self._seated: dict[str, HandshakeSeat | ForHandshakeClient] = {}
         self._seating = {alias: anyio.Lock() for alias in board.upstreams}
@@ -114,6 +112,7 @@ class HandshakeSession(ClientSession):
     async def _seats(self, request: Request) -> Sequence[Seat]:
         if self._initialize is None:
             raise ProtocolFault(INVALID_REQUEST, f"{request.method} came before initialize")
+        await self._introduced.wait()  # what was sent without waiting for the answer to initialize comes after it
         # In the order of the configuration, whichever came up first.
         return [seat for alias in self._board.upstreams if (seat := self._seated.get(alias)) is not None]
 
@@ -135,43 +134,37 @@ class HandshakeSession(ClientSession):
             raise
 
     async def _open_many(self) -> Reply:
-        """Take all seats side by side; answer when all are taken or the grace is over, whichever is first."""
-        waiting = set(self._board.upstreams)
-        ready = anyio.Event()
+        """Take all seats side by side, and answer without waiting long for any of them."""
+        upstreams = self._board.upstreams
+        call = RollCall(alias for alias, upstream in upstreams.items() if upstream.worth_waiting)
+        for upstream in upstreams.values():
+            self._board.tasks.start_soon(self._seat_sometime, upstream, call)
+        await call.wait()
+        introduction = await self._merged_introduction()
+        self._introduced.set()
+        return Result(msgspec.json.encode(introduction))
 
-        async def take(upstream: Upstream) -> None:
-            with anyio.CancelScope() as trying:
-                self._trying.add(trying)
-                await self._keep_trying(upstream, settled)
-            self._trying.discard(trying)
+    async def _seat_sometime(self, upstream: Upstream, call: RollCall) -> None:
+        with anyio.CancelScope() as trying:
+            self._trying.add(trying)
+            await self._keep_trying(upstream, call)
+        self._trying.discard(trying)
 
-        def settled(alias: str) -> None:
-            waiting.discard(alias)
-            if not waiting:
-                ready.set()
-
-        for upstream in self._board.upstreams.values():
-            self._board.tasks.start_soon(take, upstream)
-        with anyio.move_on_after(GRACE_S):
-            await ready.wait()
-        self._introduced = True
-        return Result(msgspec.json.encode(await self._merged_introduction()))
-
-    async def _keep_trying(self, upstream: Upstream, settled: Any) -> None:
+    async def _keep_trying(self, upstream: Upstream, call: RollCall) -> None:
         """Take the seat, now or when the upstream comes up."""
         while True:
             try:
                 await self._take_seat(upstream)
             except Refused as refused:
                 _log.warning("%s", refused.message)
-                settled(upstream.alias)
+                call.absent(upstream.alias)
                 return
             except UpstreamFault:
-                settled(upstream.alias)
+                call.absent(upstream.alias)
                 await anyio.sleep(max(0.1, upstream.health.retry_at - self._board.now()))
                 continue
-            settled(upstream.alias)
-            if self._introduced:
+            call.present(upstream.alias)
+            if self._introduced.is_set():
                 self._announce()
             return
 

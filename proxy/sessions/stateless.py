@@ -17,8 +17,9 @@ from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.runs import Run, Runs
 from fuseboard.sessions.client import Board, ClientSession, unsupported_version
 from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
+from fuseboard.sessions.rollcall import RollCall
 from fuseboard.upstreams.bridges import ForStatelessClient
-from fuseboard.upstreams.handshake import HandshakeSeat
+from fuseboard.upstreams.handshake import CommonSeat
 from fuseboard.upstreams.seats import NOWHERE, Refused, Seat
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
@@ -26,8 +27,7 @@ from fuseboard.wire import frames
 
 _log = logging.getLogger("fuseboard.session")
 
-GRACE_S: Final = 5.0
-"""How long a merged answer waits for upstreams that are still starting."""
+_CANONICAL: Final = msgspec.json.Encoder(order="sorted").encode
 
 
 class StatelessSession(ClientSession):
@@ -40,7 +40,7 @@ class StatelessSession(ClientSession):
         self._shared = shared
         self._runs = runs
         self._bridged: dict[str, ForStatelessClient] = {}
-        self._bridging = anyio.Lock()
+        self._bridging = {alias: anyio.Lock() for alias in board.upstreams}
 
     async def _route(self, request: Request, scope: Scope) -> Reply:
         if request.method in era.REMOVED:
@@ -70,6 +70,11 @@ class StatelessSession(ClientSession):
     def _caller(self, request: Request) -> Caller:
         return Caller(self._origin.principal, self._origin.roles, self._client_name(request))
 
+    def _kind_of_caller(self, request: Request) -> bytes:
+        meta = (request.value or {}).get("_meta")
+        capabilities = meta.get(era.CAPABILITIES_KEY) if isinstance(meta, dict) else None
+        return self._origin.principal.encode() + b"\n" + _CANONICAL(capabilities)
+
     def _client_name(self, request: Request) -> str | None:
         if request.value is not None:
             meta = request.value.get("_meta")
@@ -81,29 +86,34 @@ class StatelessSession(ClientSession):
         shared = self._shared.at(upstream)
         if upstream.stateless or await shared.speaks(_probe_params(request)):
             return shared
-        return await self._bridge(upstream, request)
+        return await self._bridge(upstream)
 
     async def _seats(self, request: Request) -> Sequence[Seat]:
         """Side by side, so that a dead upstream costs the others nothing but its own refusal."""
+        upstreams = self._board.upstreams
         seats: dict[str, Seat] = {}
+        call = RollCall(alias for alias, upstream in upstreams.items() if upstream.worth_waiting)
 
         async def take(alias: str) -> None:
             try:
                 seats[alias] = await self._seat(alias, request)
+                call.present(alias)
             except UpstreamFault as fault:
-                _log.warning("%s is left out: %s", alias, fault.message)
+                _log.info("%s is left out: %s", alias, fault.message)
+                call.absent(alias)
 
-        with anyio.move_on_after(GRACE_S):
-            async with anyio.create_task_group() as tasks:
-                for alias in self._board.upstreams:
-                    tasks.start_soon(take, alias)
-        return [seats[alias] for alias in self._board.upstreams if alias in seats]
+        async with anyio.create_task_group() as tasks:
+            for alias in upstreams:
+                tasks.start_soon(take, alias)
+            await call.wait()
+            tasks.cancel_scope.cancel()
+        return [seats[alias] for alias in upstreams if alias in seats]
 
-    async def _bridge(self, upstream: Upstream, request: Request) -> ForStatelessClient:
-        async with self._bridging:
+    async def _bridge(self, upstream: Upstream) -> ForStatelessClient:
+        async with self._bridging[upstream.alias]:
             if (bridge := self._bridged.get(upstream.alias)) is None:
-                params = era.initialize_params(era.meta_of(request.params))
-                seat = HandshakeSeat(upstream, self._board.tasks, NOWHERE, initialize=params)
+                # One session for all clients of a principal: so it is the proxy's own, and tells none of another.
+                seat = CommonSeat(upstream, self._board.tasks, NOWHERE)
                 await seat.open()
                 seat.confirm()
                 bridge = self._bridged[upstream.alias] = ForStatelessClient(seat)
@@ -112,7 +122,11 @@ class StatelessSession(ClientSession):
     async def _discover(self, request: Request) -> Reply:
         """``server/discover`` of all upstreams as one server."""
         found: dict[str, dict[str, Any]] = {}
-        for seat in await self._seats(request):
+        seats = await self._seats(request)
+        if seats and all(isinstance(seat, ForStatelessClient) for seat in seats):
+            # Behind all of them are servers that shake hands: so does the client next, and then loses nothing.
+            return unsupported_version(era.STATELESS_VERSIONS[-1])
+        for seat in seats:
             if isinstance(seat, ForStatelessClient):
                 found[seat.upstream.alias] = msgspec.json.decode(seat.introduction, type=dict[str, Any])
                 continue

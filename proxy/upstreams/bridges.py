@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import anyio
-
 from fuseboard import era
-from fuseboard.catalog import Catalog
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND
 from fuseboard.ports import Reply, Scope
-from fuseboard.upstreams.handshake import HandshakeSeat
+from fuseboard.upstreams.handshake import CommonSeat
+from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.shared import SharedSeat
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
@@ -33,6 +31,7 @@ class ForHandshakeClient:
 
     def __init__(self, shared: SharedSeat, *, client_info: Any, capabilities: Any) -> None:
         self._shared = shared
+        self._listing = shared.listing(b"bridged")
         self._client_info = client_info
         self._capabilities = capabilities
 
@@ -40,13 +39,8 @@ class ForHandshakeClient:
     def upstream(self) -> Upstream:
         return self._shared.upstream
 
-    @property
-    def catalog(self) -> Catalog:
-        return self._shared.catalog
-
-    @property
-    def listing(self) -> anyio.Lock:
-        return self._shared.listing
+    def listing(self, key: bytes) -> Listing:
+        return self._listing
 
     def envelope(self, params: bytes | None) -> bytes:
         """The client's params in the envelope that every stateless request carries."""
@@ -79,20 +73,15 @@ class ForStatelessClient:
 
     era = Era.HANDSHAKE
 
-    def __init__(self, seat: HandshakeSeat) -> None:
+    def __init__(self, seat: CommonSeat) -> None:
         self._seat = seat
 
     @property
     def upstream(self) -> Upstream:
         return self._seat.upstream
 
-    @property
-    def catalog(self) -> Catalog:
-        return self._seat.catalog
-
-    @property
-    def listing(self) -> anyio.Lock:
-        return self._seat.listing
+    def listing(self, key: bytes) -> Listing:
+        return self._seat.listing(key)
 
     @property
     def introduction(self) -> bytes:
@@ -110,4 +99,4 @@ class ForStatelessClient:
         self._seat.notify(method, params)
 
     async def close(self) -> None:
-        await self._seat.close()
+        await self._seat.shut()

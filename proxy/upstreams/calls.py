@@ -15,15 +15,23 @@ LISTEN: Final = "subscriptions/listen"
 ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 
+class _Meta(msgspec.Struct):
+    progress_token: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="progressToken", default=msgspec.UNSET)
+    subscription_id: msgspec.Raw | msgspec.UnsetType = msgspec.field(name=SUBSCRIPTION_KEY, default=msgspec.UNSET)
+
+
+class _Params(msgspec.Struct):
+    meta: _Meta | msgspec.UnsetType = msgspec.field(name="_meta", default=msgspec.UNSET)
+
+
+_PARAMS: Final = msgspec.json.Decoder(_Params)
+_NO_META: Final = _Meta()
+
+
 def progress_token(params: bytes | None) -> bytes | None:
     """The progress token (raw JSON) in a request's ``_meta``, if any."""
-    if params is None or b"progressToken" not in params:
-        return None
-    try:
-        token = splice.fields(splice.fields(params).get("_meta")).get("progressToken")
-    except msgspec.MsgspecError:
-        return None
-    return bytes(token) if token is not None else None
+    token = _meta(params).progress_token
+    return None if token is msgspec.UNSET else bytes(token)
 
 
 def with_progress_token(params: bytes, token: bytes) -> bytes:
@@ -45,7 +53,7 @@ class CallScope:
         if params is not None:
             if method == PROGRESS and self.token is not None:
                 params = _with_own_token(params, self.token)
-            elif b"subscriptionId" in params and self.request_id is not None:
+            elif self.request_id is not None:
                 params = _with_own_subscription(params, self.request_id)
         self._scope.notify(method, params)
 
@@ -107,13 +115,19 @@ class Calls:
 
 def subscription_id(params: bytes | None) -> bytes | None:
     """The id (raw JSON) of the subscription that a notice belongs to, if any."""
-    if params is None or SUBSCRIPTION_KEY.encode() not in params:
-        return None
+    id = _meta(params).subscription_id
+    return None if id is msgspec.UNSET else bytes(id)
+
+
+def _meta(params: bytes | None) -> _Meta:
+    """What ``_meta`` holds of concern here. Parsed, for a key has many spellings: ``progress\\u0054oken`` is one."""
+    if params is None or not splice.may_hold_meta(params):
+        return _NO_META
     try:
-        id = splice.fields(splice.fields(params).get("_meta")).get(SUBSCRIPTION_KEY)
-    except msgspec.MsgspecError:
-        return None
-    return bytes(id) if id is not None else None
+        meta = _PARAMS.decode(params).meta
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _NO_META
+    return _NO_META if meta is msgspec.UNSET else meta
 
 
 def _with_own_token(params: bytes, token: bytes) -> bytes:

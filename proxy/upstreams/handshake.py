@@ -18,6 +18,7 @@ from fuseboard.upstreams.calls import (
     progress_token,
     with_progress_token,
 )
+from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.seats import NO_HEADERS, TOOLS_CHANGED, Inbound, LinkedSeat, Refused, object_of
 from fuseboard.upstreams.upstream import START_TIMEOUT_S, Upstream
 from fuseboard.wire import frames, splice
@@ -36,6 +37,7 @@ class HandshakeSeat(LinkedSeat):
     def __init__(self, upstream: Upstream, tasks: anyio.abc.TaskGroup, back: Scope, *, initialize: bytes) -> None:
         super().__init__(upstream, tasks)
         self._back = back
+        self._listing = Listing(upstream.definitions)
         self._initialize = initialize
         self._confirmed = False
         self.result: bytes | None = None
@@ -46,6 +48,10 @@ class HandshakeSeat(LinkedSeat):
     ) -> Reply:
         token = progress_token(params)
         return await self._send(method, params, CallScope(scope, token), token, NO_HEADERS)
+
+    def listing(self, key: bytes) -> Listing:
+        """One caller, one list."""
+        return self._listing
 
     def confirm(self) -> None:
         """The client is initialized. A link that is opened later says so by itself."""
@@ -63,6 +69,7 @@ class HandshakeSeat(LinkedSeat):
             await link.close()
             raise
         self.result = reply.raw
+        self.upstream.answered()
         if self._confirmed:
             await link.notify(INITIALIZED, None)
         return link
@@ -89,7 +96,7 @@ class HandshakeSeat(LinkedSeat):
 
     def told(self, method: str, params: bytes | None) -> None:
         if method == TOOLS_CHANGED:
-            self.catalog.changed()
+            self._listing.catalog.changed()
         call = self._calls.of_progress(params) if method == PROGRESS else self._calls.latest()
         if call is not None:
             call.notify(method, params)
@@ -123,6 +130,11 @@ class CommonSeat(HandshakeSeat):
         if not self._confirmed:
             super().confirm()
 
+    def notify(self, method: str, params: bytes | None) -> None:
+        """What one of many clients says of itself is not said of them all; the proxy's own word alone goes out."""
+        if method == INITIALIZED:
+            super().notify(method, params)
+
     async def asked(self, request: Request) -> Reply:
         return frames.failure(METHOD_NOT_FOUND, f"{request.method}: many clients share this session, none can answer")
 
@@ -130,7 +142,7 @@ class CommonSeat(HandshakeSeat):
         if method == PROGRESS:
             super().told(method, params)
         elif method.endswith("/list_changed"):
-            self.catalog.changed()
+            self._listing.catalog.changed()
             self._back.notify(method, params)
 
     async def close(self) -> None:

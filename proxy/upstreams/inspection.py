@@ -6,23 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 import msgspec
 
-from fuseboard import era, listings
+from fuseboard import era
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamFault
 from fuseboard.events import Tool
-from fuseboard.listings import TOOLS
-from fuseboard.ports import Result
 from fuseboard.upstreams.handshake import HandshakeSeat
 from fuseboard.upstreams.seats import NOWHERE, Seat
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
-from fuseboard.wire import splice
-
-_PAGES = 100
-LIST_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +40,14 @@ async def probe(upstream: Upstream, shared: SharedSeats, *, at: float) -> Probe:
     except UpstreamFault as fault:
         return Probe(upstream.alias, error=fault.message)
     try:
-        with anyio.fail_after(LIST_TIMEOUT_S):
-            await _list_tools(seat, at)
-    except TimeoutError:
-        error = f"{upstream.alias} did not list its tools within {LIST_TIMEOUT_S:g} s"
-        return Probe(upstream.alias, error=error, era=seat.era, server=upstream.health.server)
+        listing = seat.listing(b"")
+        await listing.ensure(seat, _params(seat.era), NOWHERE, clock=lambda: at)
     except UpstreamFault as fault:
         return Probe(upstream.alias, error=fault.message, era=seat.era, server=upstream.health.server)
     finally:
         if isinstance(seat, HandshakeSeat):
             await seat.close()
-    return Probe(upstream.alias, era=seat.era, server=upstream.health.server, tools=seat.catalog.tools)
+    return Probe(upstream.alias, era=seat.era, server=upstream.health.server, tools=listing.catalog.tools)
 
 
 async def reach(upstream: Upstream, shared: SharedSeats) -> Seat:
@@ -73,18 +63,6 @@ async def reach(upstream: Upstream, shared: SharedSeats) -> Seat:
     await own.open()
     own.confirm()
     return own
-
-
-async def _list_tools(seat: Seat, at: float) -> None:
-    params = _params(seat.era)
-    for page in range(_PAGES):
-        reply = await seat.request(TOOLS.method, params, NOWHERE)
-        if not isinstance(reply, Result):
-            return
-        seat.catalog.learn(reply.raw, at=at, first_page=page == 0)
-        if (cursor := listings.next_cursor(reply.raw)) is None:
-            return
-        params = splice.with_fields(params, cursor=cursor)
 
 
 def _params(spoken: Era) -> bytes | None:

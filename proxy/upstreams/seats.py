@@ -12,7 +12,6 @@ import anyio
 import anyio.abc
 import msgspec
 
-from fuseboard.catalog import Catalog
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Scope
@@ -20,6 +19,7 @@ from fuseboard.upstreams.calls import (
     Calls,
     CallScope,
 )
+from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
 
@@ -41,14 +41,8 @@ class Seat(Protocol):
         """The era that is spoken upstream."""
         ...
 
-    @property
-    def catalog(self) -> Catalog:
-        """The tools as this seat was shown them."""
-        ...
-
-    @property
-    def listing(self) -> anyio.Lock:
-        """Held while the tools are listed for our own use, so that many calls wait for one list."""
+    def listing(self, key: bytes) -> Listing:
+        """The tools as this seat's upstream lists them to the kind of caller that ``key`` stands for."""
         ...
 
     async def request(
@@ -74,9 +68,11 @@ class Absent:
     def __init__(self, upstream: Upstream, era: Era, fault: UpstreamFault) -> None:
         self.upstream = upstream
         self.era = era
-        self.catalog = Catalog(upstream.definitions)
-        self.listing = anyio.Lock()
+        self._listing = Listing(upstream.definitions)
         self._fault = fault
+
+    def listing(self, key: bytes) -> Listing:
+        return self._listing
 
     async def request(
         self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = NO_HEADERS
@@ -118,8 +114,6 @@ class LinkedSeat:
 
     def __init__(self, upstream: Upstream, tasks: anyio.abc.TaskGroup) -> None:
         self.upstream = upstream
-        self.catalog = Catalog(upstream.definitions)
-        self.listing = anyio.Lock()
         self._tasks = tasks
         self._link: Link | None = None
         self._opening = anyio.Lock()
@@ -143,7 +137,6 @@ class LinkedSeat:
                 await self.drop()
             if self._link is None:
                 self._link = await self._open()
-                self.upstream.answered()
             return self._link
 
     async def drop(self) -> None:
@@ -181,9 +174,12 @@ class LinkedSeat:
             await self._outbox_empty.wait()
         self._calls.add(call, token)
         try:
-            return await link.request(method, params, call, headers=headers)
+            reply = await link.request(method, params, call, headers=headers)
         finally:
             self._calls.remove(call, token)
+        if self.upstream.health.state != "up":
+            self.upstream.answered()
+        return reply
 
     async def _open(self) -> Link:
         raise NotImplementedError

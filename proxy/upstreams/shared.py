@@ -11,7 +11,7 @@ import anyio.abc
 import msgspec
 
 from fuseboard.era import SERVER_INFO_KEY, Era, speaks_stateless
-from fuseboard.errors import METHOD_NOT_FOUND, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Link, Reply, Request, Result, Scope
 from fuseboard.upstreams.calls import (
     ACKNOWLEDGED,
@@ -22,6 +22,7 @@ from fuseboard.upstreams.calls import (
     with_progress_token,
 )
 from fuseboard.upstreams.handshake import CommonSeat
+from fuseboard.upstreams.listing import Listing, Listings
 from fuseboard.upstreams.seats import NO_HEADERS, NOWHERE, TOOLS_CHANGED, Inbound, LinkedSeat, object_of
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames, splice
@@ -40,7 +41,12 @@ class SharedSeat(LinkedSeat):
     def __init__(self, upstream: Upstream, tasks: anyio.abc.TaskGroup) -> None:
         super().__init__(upstream, tasks)
         self._tokens = 0
-        self._probing = anyio.Lock()
+        self._listings = Listings(upstream.definitions)
+        self._probing: anyio.Event | None = None
+        self._probe_fault: UpstreamFault | None = None
+        self._silent = False
+        self._abandoned = False
+        """Whether a call was given up on this link, so that a message without a name may still be about it."""
         self._subscribing = anyio.Semaphore(1)
         self._unacknowledged: CallScope | None = None
 
@@ -50,11 +56,32 @@ class SharedSeat(LinkedSeat):
         Raises:
             UpstreamFault: it cannot be asked now.
         """
-        if self.upstream.stateless is None:
-            async with self._probing:
-                if self.upstream.stateless is None:
-                    self.upstream.stateless = await self._probe(params)
+        while self.upstream.stateless is None:
+            if self._probing is None:
+                self._probing = anyio.Event()
+                # A task of its own: whoever asks may give up sooner than a silent server shows that it is one.
+                self._tasks.start_soon(self._find_out, params, self._probing)
+            await self._probing.wait()
+            if self._probe_fault is not None:
+                raise self._probe_fault
+            if self._silent:
+                return False
         return self.upstream.stateless
+
+    async def _find_out(self, params: bytes | None, done: anyio.Event) -> None:
+        self._probe_fault = None
+        self._silent = False
+        try:
+            self.upstream.stateless = await self._probe(params)
+            self._silent = self.upstream.stateless is None
+        except UpstreamFault as fault:
+            self._probe_fault = fault
+        finally:
+            self._probing = None
+            done.set()
+
+    def listing(self, key: bytes) -> Listing:
+        return self._listings.at(key)
 
     async def request(
         self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = NO_HEADERS
@@ -62,8 +89,19 @@ class SharedSeat(LinkedSeat):
         if method == LISTEN and not self.upstream.scoped:
             return await self._listen(params, CallScope(scope, None))
         token = progress_token(params)
-        if token is None or self.upstream.scoped:
+        if self.upstream.scoped:
             return await self._send(method, params, CallScope(scope, token), token, headers)
+        try:
+            return await self._send_unscoped(method, params, scope, token, headers)
+        except anyio.get_cancelled_exc_class():
+            self._abandoned = True
+            raise
+
+    async def _send_unscoped(
+        self, method: str, params: bytes | None, scope: Scope, token: bytes | None, headers: Mapping[str, str]
+    ) -> Reply:
+        if token is None:
+            return await self._send(method, params, CallScope(scope, None), None, headers)
         # On a shared pipe two clients' tokens may collide, so the upstream sees one of ours.
         self._tokens += 1
         sent = b"%d" % self._tokens
@@ -87,10 +125,11 @@ class SharedSeat(LinkedSeat):
             self._subscribing.release()
 
     async def _open(self) -> Link:
+        self._abandoned = False
         return await self.upstream.connect(Era.STATELESS, Inbound(self))
 
-    async def _probe(self, params: bytes | None) -> bool:
-        """Any answer but a result, or an error that only this era has, means the handshake era; so does silence."""
+    async def _probe(self, params: bytes | None) -> bool | None:
+        """Any answer but a result, or an error that only this era has, means the handshake era. ``None`` is silence."""
         link = await self.open()
         with anyio.move_on_after(PROBE_TIMEOUT_S):
             try:
@@ -107,25 +146,28 @@ class SharedSeat(LinkedSeat):
                     return False
                 self.upstream.failed(fault)
                 raise
+            self.upstream.answered()
             if isinstance(reply, Result):
                 self.upstream.health.server = object_of(_meta(reply).get(SERVER_INFO_KEY))
                 return True
             if speaks_stateless(reply):
                 return True
+            await self.drop()
+            return False
         await self.drop()
-        return False
+        return None  # silence may be a server that shakes hands, or one that is slow to start: asked again next time
 
     async def asked(self, request: Request) -> Reply:
         return frames.failure(METHOD_NOT_FOUND, "2026-07-28 has no requests from server to client")
 
     def told(self, method: str, params: bytes | None) -> None:
         if method == TOOLS_CHANGED:
-            self.catalog.changed()
+            self._listings.changed()
         if method == ACKNOWLEDGED and (subscriber := self._unacknowledged) is not None:
             self._calls.subscribed(subscriber, params)
             self._acknowledged(subscriber)
         call = self._calls.of_progress(params) if method == PROGRESS else self._calls.of_subscription(params)
-        if call is None and method != PROGRESS:
+        if call is None and method != PROGRESS and not self._abandoned:
             call = self._calls.only()
         if call is not None:
             call.notify(method, params)

@@ -22,6 +22,9 @@ START_TIMEOUT_S: Final = 60.0
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
+
+PATIENCE_S: Final = 2.0
+"""How long after its first start everybody waits for an upstream that has not answered yet."""
 _DOUBLINGS: Final = 7
 """From the first pause to the longest; beyond a thousand a float would overflow."""
 
@@ -51,6 +54,8 @@ class Health:
     retry_at: float = 0.0
     server: dict[str, Any] | None = None
     """``serverInfo`` of its last handshake or discovery."""
+    tried_at: float | None = None
+    """When it was first tried (Unix seconds)."""
 
 
 class Upstream:
@@ -93,6 +98,8 @@ class Upstream:
                 self.alias,
                 f"{self.alias} is down ({health.error}); it will be tried again in {wait_s:.0f} s",
             )
+        if health.tried_at is None:
+            health.tried_at = self._clock()
         try:
             with anyio.fail_after(START_TIMEOUT_S):
                 return await self._connect(era, inbound)
@@ -103,6 +110,13 @@ class Upstream:
         except UpstreamFault as fault:
             self.failed(fault)
             raise
+
+    @property
+    def worth_waiting(self) -> bool:
+        """Whether an answer soon is likely: it answers, or has only just been tried for the first time."""
+        if self.health.state == "up" or self.health.tried_at is None:
+            return True
+        return self.health.state == "unknown" and self._clock() - self.health.tried_at < PATIENCE_S
 
     def failed(self, fault: UpstreamFault) -> None:
         """It could not be started, or died: the pause before the next try doubles."""

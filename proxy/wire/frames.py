@@ -22,6 +22,29 @@ GOVERNED: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 DEPTH: Final = 128
 """How many levels a governed request may nest, unless the configuration says otherwise."""
 
+_PLAIN: Final = GOVERNED | {
+    "initialize",
+    "ping",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "completion/complete",
+    "logging/setLevel",
+    "server/discover",
+    "subscriptions/listen",
+    "notifications/initialized",
+    "notifications/cancelled",
+    "notifications/progress",
+    "notifications/message",
+}
+"""The methods that need no look for what else they could be meant to be: nearly all that ever come."""
+
+_METHOD_CHARACTERS: Final = 256
+"""Methods of MCP have at most some forty; a longer one costs more to look at than it is worth."""
+
 _ENVELOPE: Final = frozenset({"jsonrpc", "id", "method", "params"})
 _PARAMS: Final = frozenset({"name", "arguments", "uri", "_meta"})
 
@@ -39,10 +62,11 @@ class _Id(msgspec.Struct):
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_TOO_DEEP: Final = "nested deeper than any message of MCP"
 _DECODER: Final = msgspec.json.Decoder(_Envelope)
 _ID: Final = msgspec.json.Decoder(_Id)
 _HEAD: Final = re.compile(
-    rb'\s*\[?\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,20})\s*,\s*"(?:result|error)"\s*:'
+    rb'\s*\[?\s*\{\s*(?:"jsonrpc"\s*:\s*"?[\w.+-]{1,20}"?\s*,\s*)?"id"\s*:\s*(\d{1,20})\s*,\s*"(?:result|error)"\s*:'
 )
 """The head of an answer whose writer put the id before what is long, as nearly all do."""
 
@@ -60,7 +84,7 @@ def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise ProtocolFault(PARSE_ERROR, f"not JSON: {fault}") from None
     except RecursionError:
-        raise ProtocolFault(INVALID_REQUEST, "nested deeper than any message of MCP") from None
+        raise ProtocolFault(INVALID_REQUEST, _TOO_DEEP) from None
     id = None if envelope.id is msgspec.UNSET else bytes(envelope.id)
     if envelope.jsonrpc != "2.0":
         raise ProtocolFault(INVALID_REQUEST, 'not a JSON-RPC 2.0 message: "jsonrpc" must be "2.0"', id=_answerable(id))
@@ -72,7 +96,9 @@ def decode(data: bytes | bytearray, *, depth: int = DEPTH) -> Frame:
         raise ProtocolFault(INVALID_PARAMS, '"params" must be an object', id=_answerable(id))
     if id is not None and not _is_id(id):
         raise ProtocolFault(INVALID_REQUEST, "a request's id must be a string or an integer", id=_answerable(id))
-    if envelope.method in GOVERNED:
+    if envelope.method not in _PLAIN:
+        _refuse_near_governed(envelope.method, _answerable(id))
+    elif envelope.method in GOVERNED:
         if id is None:  # a lenient upstream would run it all the same, and nobody would have judged it
             raise ProtocolFault(INVALID_REQUEST, f"{envelope.method} is a request and needs an id")
         return Request(id, envelope.method, params, _parse_governed(bytes(data), id, depth))
@@ -86,16 +112,21 @@ def answered_id(data: bytes | bytearray) -> bytes | None:
     Half a surrogate pair, which JavaScript writes where it cuts a text, is the usual reason; no ``jsonrpc`` another.
     Of what no parser reads, or what was cut off, the head tells.
     """
-    try:
-        frame = json.loads(data)
-    except (ValueError, RecursionError):
-        frame = None
-    if not isinstance(frame, dict):
+    frame = _leniently(data)
+    if frame is None:
         head = _HEAD.match(data)
         return head[1] if head is not None else None
     if "method" in frame or type(frame.get("id")) is not int:
         return None
     return b"%d" % frame["id"]
+
+
+def asked_id(data: bytes | bytearray) -> bytes | None:
+    """The id of a request, as a lenient parser reads it, so that whoever asked can be told of our own failure."""
+    frame = _leniently(data)
+    if frame is None or "method" not in frame or type(frame.get("id")) not in (int, str):
+        return None
+    return json.dumps(frame["id"]).encode()
 
 
 def request(id: bytes, method: str, params: bytes | None) -> bytes:
@@ -140,9 +171,17 @@ def _is_id(id: bytes) -> bool:
     return id[:1] == b'"' or id.lstrip(b"-").isdigit()
 
 
+def _leniently(data: bytes | bytearray) -> dict[str, Any] | None:
+    try:
+        frame = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return frame if isinstance(frame, dict) else None
+
+
 def _answerable(id: bytes | None) -> bytes | None:
     """The id to answer a bad request with: any JSON scalar goes back as it came, so that its sender can tell."""
-    return id if id is not None and id[:1] not in b"{[" else None
+    return id if id is not None and id[:1] not in b"{[" and _is_utf8(id) else None
 
 
 def _no_message(data: bytes | bytearray, fault: msgspec.ValidationError) -> ProtocolFault:
@@ -153,8 +192,30 @@ def _no_message(data: bytes | bytearray, fault: msgspec.ValidationError) -> Prot
         id = _ID.decode(data).id
     except msgspec.ValidationError:
         id = msgspec.UNSET
+    except (msgspec.DecodeError, UnicodeDecodeError) as worse:  # further on than where the first parse ended
+        return ProtocolFault(PARSE_ERROR, f"not JSON: {worse}")
+    except RecursionError:
+        return ProtocolFault(INVALID_REQUEST, _TOO_DEEP)
     readable = None if id is msgspec.UNSET else _answerable(bytes(id))
     return ProtocolFault(INVALID_REQUEST, f"not a JSON-RPC message: {fault}", id=readable)
+
+
+def _refuse_near_governed(method: str, id: bytes | None) -> None:
+    """Refuse what only a lenient upstream would take for a governed method: it would run and nobody would judge it."""
+    if len(method) > _METHOD_CHARACTERS:
+        raise ProtocolFault(INVALID_REQUEST, f"a method of {len(method)} characters; at most 256 are accepted", id=id)
+    visible = "".join([character for character in method if character.isprintable() and not character.isspace()])
+    if (exact := strict.fold(visible)) in GOVERNED:
+        message = f"the method {method!r} is not {exact!r}; send it exactly as {exact!r}"
+        raise ProtocolFault(INVALID_REQUEST, message, id=id)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_other_than_utf8(data: bytes | bytearray) -> None:

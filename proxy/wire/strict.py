@@ -10,10 +10,13 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from fuseboard.errors import INVALID_REQUEST, PARSE_ERROR, ProtocolFault
+
+_USUAL = frozenset({"jsonrpc", "id", "method", "params", "name", "arguments", "_meta"})
+"""Keys of nearly every message, no two of which are near twins."""
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -21,12 +24,39 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise ProtocolFault(INVALID_REQUEST, f"the key {key!r} stands twice in one object; send it once")
-            seen.add(key)
+        _refuse_twins(pairs)
     return value
+
+
+def _folding_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        _refuse_twins(pairs)
+    if len(value) > 1 and not _USUAL.issuperset(value):
+        keys = "".join(value)
+        if not (keys.islower() and keys.isascii()):  # else they are what they fold to, and distinct already
+            _refuse_near_twins(list(value), ascii_only=keys.isascii())
+    return value
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> NoReturn:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    raise ProtocolFault(INVALID_REQUEST, f"the key {key!r} stands twice in one object; send it once")
+
+
+def _refuse_near_twins(keys: list[str], *, ascii_only: bool) -> None:
+    """Refuse two keys that are one to a reader without regard to letter case, as Go's is and many another."""
+    if len(set(map(str.lower if ascii_only else fold, keys))) == len(keys):
+        return
+    seen: dict[str, str] = {}
+    for key in keys:
+        if (twin := seen.setdefault(fold(key), key)) is not key:
+            message = f"the keys {twin!r} and {key!r} of one object are one key to some readers; send only one of them"
+            raise ProtocolFault(INVALID_REQUEST, message)
 
 
 def _float(text: str) -> float:
@@ -46,18 +76,25 @@ def _constant(text: str) -> NoReturn:
     raise ProtocolFault(PARSE_ERROR, f"{text} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant)
+def _decoder(hook: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=hook, parse_float=_float, parse_int=_int, parse_constant=_constant)
+
+
+_DECODER = _decoder(_folding_object)
+_LOWER_CASE_DECODER = _decoder(_object)
 
 
 def parse(data: bytes, *, depth: int) -> Any:
     """Parse JSON that every parser reads alike.
 
     Raises:
-        ProtocolFault: not JSON, a key twice in an object, NaN or an infinite number, a lone surrogate, bytes that are
-            not UTF-8, or more than ``depth`` levels of nesting.
+        ProtocolFault: not JSON, a key twice in an object (be it in other letter case), NaN or an infinite number, a
+            lone surrogate, bytes that are not UTF-8, or more than ``depth`` levels of nesting.
     """
     try:
-        value = _DECODER.decode(data.decode())
+        # Where all is lower-case ASCII, unescaped, no two keys can be near twins: no need to look at each object.
+        plain = data.islower() and data.isascii() and b"\\" not in data
+        value = (_LOWER_CASE_DECODER if plain else _DECODER).decode(data.decode())
     except UnicodeDecodeError as fault:
         raise ProtocolFault(PARSE_ERROR, f"byte {fault.start} is not UTF-8") from None
     except RecursionError:
@@ -81,13 +118,14 @@ def refuse_near_misses(keys: Iterable[str], known: frozenset[str]) -> None:
     """
     if not (strange := [key for key in keys if key not in known]):
         return
-    meant = {_fold(name): name for name in known}
+    meant = {fold(name): name for name in known}
     for key in strange:
-        if (exact := meant.get(_fold(key))) is not None:
+        if (exact := meant.get(fold(key))) is not None:
             raise ProtocolFault(INVALID_REQUEST, f"the key {key!r} is not {exact!r}; send it exactly as {exact!r}")
 
 
-def _fold(key: str) -> str:
+def fold(key: str) -> str:
+    """What two names that only look or spell alike have in common."""
     return unicodedata.normalize("NFKC", key).casefold()
 
 

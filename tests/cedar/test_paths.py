@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.cedar.paths import canonical, canonical_arguments, canonical_uri, is_path_like
+from fuseboard.cedar.paths import canonical, canonical_arguments, canonical_uri, is_path_like, veiled, veiled_argument
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,79 @@ _SPELLINGS = st.builds(
 @given(_SPELLINGS)
 def test_the_one_spelling_of_the_one_spelling_is_itself(text: str) -> None:
     assert canonical(canonical(text)) == canonical(text)
+
+
+_SEGMENTS = st.sampled_from(
+    ["file:", "FILE:x", "c:", "C:x", "ab:", "fil%65:x", "%43:", "%7e", "~", "..", ".", "", "x:y"]
+)
+
+
+@given(st.lists(_SEGMENTS, max_size=6), st.sampled_from(["/", "\\"]))
+def test_nor_does_a_colon_in_a_segment_turn_it_into_a_scheme_or_a_drive(segments: list[str], separator: str) -> None:
+    plain = canonical(separator.join(segments))
+    assert canonical(plain) == plain
+
+
+def test_what_was_a_plain_name_stays_one() -> None:
+    assert canonical("ab:/../file:x") == "./file:x"
+    assert canonical("fil%65:/x") == "./file:/x"
+
+
+_ESCAPES = st.text("%2356ef1F/", max_size=14)
+
+
+@given(_ESCAPES)
+def test_decoding_in_one_walk_is_decoding_until_nothing_changes(text: str) -> None:
+    def character(match: re.Match[str]) -> str:
+        char = chr(int(match[1], 16))
+        return char if re.fullmatch(r"[A-Za-z0-9._~/\\-]", char) else match[0].upper()
+
+    before, decoded = "", text
+    while decoded != before:
+        before, decoded = decoded, re.sub("%([0-9A-Fa-f]{2})", character, decoded)
+    assert canonical(f"/{text}") == "/" + "/".join(filter(None, decoded.split("/")))
+
+
+@pytest.mark.parametrize("knot", [lambda n: "%6" + "%3" * n + "%31", lambda n: "%" * n + "3" * n], ids=["%3%3", "%%33"])
+def test_decoding_takes_time_in_proportion(knot: Callable[[int], str]) -> None:
+    def seconds(n: int) -> float:
+        text = "/a" + knot(n)
+        times = []
+        for _ in range(3):
+            start = perf_counter()
+            canonical(text)
+            times.append(perf_counter() - start)
+        return min(times)
+
+    assert seconds(80_000) < 6 * seconds(20_000) + 0.05  # a quadratic loop takes sixteen times as long
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        pytest.param("uri", "file:///data/..\n/etc/passwd", True, id="a line end between dots and slash"),
+        pytest.param("uri", "file:///data/.\t./etc/passwd", True, id="a tab between dots"),
+        pytest.param("url", "htt\rps://evil", True, id="a scheme in two parts"),
+        pytest.param("image_url", "/relative\n", True, id="a relative reference"),
+        pytest.param("target", " file:///etc/passwd", True, id="a space in front of a URI, by its look"),
+        pytest.param("path", "file:///da\nta", True, id="a URI under a key of paths"),
+        pytest.param("src", "/data/\n../etc", True, id="a place by its key"),
+        pytest.param("target", "/data/x\n/../../etc", True, id="dots after a line end, by its look"),
+        pytest.param("target", "/data/x\n/%2e%2e/etc", True, id="encoded dots, too"),
+        pytest.param("uri", "file:///data/x", False, id="nothing that is dropped"),
+        pytest.param("uri", "file:///a b", False, id="a space inside is encoded, not dropped"),
+        pytest.param("path", "/a\n/../b", False, id="a file system drops nothing"),
+        pytest.param("source", "// a program\nmain()", False, id="a program is no place"),
+        pytest.param("note", "/a\n/b", False, id="lines of text"),
+        pytest.param("content", "file:///a\n", False, id="text, whatever it looks like"),
+    ],
+)
+def test_veiled_is_what_a_url_parser_reads_in_another_way(key: str, value: str, expected: bool) -> None:
+    assert veiled(key, value) is expected
+    assert veiled_argument({"n": 1, key: [{key: value}]}, None) == (key if expected else None)
+    assert veiled_argument({key: value}, ["other"]) is None
+    if expected:
+        assert canonical_arguments({key: value}, None) == {key: value}
 
 
 @given(_SPELLINGS)

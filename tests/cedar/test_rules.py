@@ -114,6 +114,8 @@ def test_a_resource_is_judged_by_its_plain_uri_alone() -> None:
     assert read("file:///etc/passwd") == ("deny", "etc")
     assert read("file:///data/../etc/passwd") == ("deny", "canonical-uri")
     assert read("file:///data/%2e%2e/etc/passwd") == ("deny", "canonical-uri")
+    assert read(" file:///etc/passwd") == ("deny", "canonical-uri")
+    assert read("fi\nle:///etc/passwd") == ("deny", "canonical-uri")
     assert read("file:///data/x") == ("allow", "default")
 
 

@@ -45,7 +45,14 @@ def test_a_long_reading_is_judged_and_not_remembered() -> None:
 @pytest.mark.parametrize(
     ("arguments", "detail"),
     [
-        pytest.param({"path": 3}, "rule 'no-secret-files' could not be evaluated: type error", id="another type"),
+        pytest.param(
+            {"path": 3},
+            "'no-secret-files' could not be evaluated: argument 'path' is a whole number",
+            id="another type",
+        ),
+        pytest.param({"path": "/a", "Path": "/.ssh/x"}, "argument 'Path' is not 'path', which they read", id="a twin"),
+        pytest.param({"pat\u017f": 1, "\uff50ath": "/.ssh/x"}, "send it exactly as 'path'", id="a wide letter"),
+        pytest.param({"path": "file:///a/.\n./b"}, "'path' holds a control character", id="a veiled place"),
         pytest.param({"path": 2**64}, "argument 'path' holds a whole number beyond 64 bits", id="a large integer"),
         pytest.param({"path": [None]}, "null inside a list", id="a null in a list"),
         pytest.param({"path": {"__entity": {"type": "Role", "id": "x"}}}, "reserves", id="a forged entity"),
@@ -93,3 +100,14 @@ def test_a_forbid_of_a_cedar_file_that_an_approval_lifts_is_an_ask() -> None:
     source = '@id("f") forbid (principal, action, resource) unless { context.approved };'
     held = compile_rules([], "allow", [("x.cedar", source)]).slice(ANA, "tools/call", READ)
     assert (held.decide({}).decide, held.decide({}, approved=True).decide) == ("ask", "allow")
+
+
+def test_names_that_no_rule_reads_may_be_alike() -> None:
+    assert _slice(*EXAMPLE).decide({"path": "/a", "Other": 1, "other": 2}).decide == "allow"
+    assert _slice(FakeRule(tools=("ci__*",), when="context.args.path == 1")).decide({"Path": 1}).decide == "allow"
+
+
+def test_names_inside_of_arguments_are_read_exactly_too() -> None:
+    held = _slice(FakeRule(when='context.args has to && context.args.to has path && context.args.to.path like "/x*"'))
+    assert held.decide({"to": {"path": "/a", "n": 1}}).decide == "allow"
+    assert held.decide({"to": {"path": "/a", "PATH": "/x"}}).rule == ERROR_RULE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fuseboard.cedar.values import Unsayable, project
+from fuseboard.cedar.values import Unsayable, misfit, project
 
 
 def _decimal(text: str) -> dict[str, Any]:
@@ -77,3 +77,21 @@ def test_where_rules_compare_decimals_whole_numbers_are_decimals() -> None:
 def test_the_whole_record_cannot_be_forged_into_an_entity() -> None:
     with pytest.raises(Unsayable, match="reserves"):
         project({"__entity": {"type": "Role", "id": "admin"}}, None, ())
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [
+        ("x", "Long", "argument 'a.b' is a string, and the rule needs a whole number"),
+        (1, "String", "argument 'a.b' is a whole number, and the rule needs a string"),
+        (True, "Set<String>", "argument 'a.b' is a boolean, and the rule needs a list"),
+        (_decimal("1.5000"), "Long", "argument 'a.b' is a decimal number, and the rule needs a whole number"),
+        ({}, "Bool", "argument 'a.b' is a record, and the rule needs a boolean"),
+        (1, "Long", None),
+        ("2020-01-01", "datetime", None),
+        ([1], None, None),
+        (None, "Long", None),
+    ],
+)
+def test_a_misfit_names_the_argument_and_both_types(value: Any, kind: str | None, told: str | None) -> None:
+    assert misfit({"a": {"b": value}}, {("a", "b"): kind}) == told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from fuseboard.cli import check as module
@@ -157,3 +159,12 @@ def test_help_loads_nothing_heavy() -> None:
         "print({'pydantic', 'ruamel', 'cedarpy', 'mcp', 'anyio'} & {name.partition('.')[0] for name in sys.modules})"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_what_an_upstream_says_of_itself_is_shown_and_does_nothing() -> None:
+    drawn = io.StringIO()
+    tool = {"name": "x", "exposed": "x\x1b[2J\n[/oops]\u202e", "effect": "read", "hidden": False}
+    upstream = {"ok": True, "era": "2026-07-28", "server": {"name": "\x1b]0;t\x07[/oops]"}, "tools": [tool]}
+    module._print_upstream(Console(file=drawn), upstream)
+    assert "\\x1b]0;t\\x07[/oops], 2026-07-28" in drawn.getvalue()
+    assert "x\\x1b[2J\\n[/oops]\\u202e  read" in drawn.getvalue()

@@ -1,9 +1,12 @@
+import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.frame_log import FrameLog
-from support.proxy import fuseboard, wrapped
+from support.proxy import fuseboard, wrap_command, wrapped
+from support.raw_transports import pipe
 from support.servers import raw_command
 
 ECHO = ["cat"]
@@ -22,6 +25,12 @@ ECHO = ["cat"]
             ["wrap", "--http", "[::]:8080", "--", "cat"], "needs `auth:`", id="the open door of IPv6 needs one too"
         ),
         pytest.param(["wrap", "--env", "A", "--", "cat"], "NAME=VALUE", id="a variable needs a value"),
+        pytest.param(
+            ["wrap", "--env", "A=${env:NOT_SET_HERE}", "--", "cat"],
+            "NOT_SET_HERE is not set",
+            id="a reference to nothing",
+        ),
+        pytest.param(["wrap", "--header", "A=${file:nowhere}", "http://127.0.0.1:1"], "nowhere", id="no such file"),
         pytest.param(["wrap", "--name", "a__b", "--", "cat"], "a__b", id="a name must not look like a tool's prefix"),
         pytest.param(["serve", "--stdio", "--http", "127.0.0.1:1"], "exclude", id="one face at a time"),
         pytest.param(["serve", "--config", "nowhere.yaml"], "nowhere.yaml", id="a missing file is named"),
@@ -51,3 +60,15 @@ async def test_keys_that_are_not_enforced_are_named_at_the_start(tmp_path: Path)
     command = raw_command(FrameLog(tmp_path / "upstream.log"))
     async with wrapped(command, tmp_path, front="http", config="loops: {repeat: 5}\n") as proxy:
         assert "loops is read but not enforced" in proxy.stderr
+
+
+async def test_a_secret_comes_by_reference_and_a_slip_does_not_show_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-a-file\n")
+    odd = [sys.executable, str(Path(__file__).parents[1] / "support/odd_upstream.py")]
+    given = ["--env", f"ONE=${{file:{tmp_path / 'token'}}}", "--env", "TWO=a ${env:OUR_TOKEN}", "--env", "THREE=$${x}"]
+    command = wrap_command(odd, tmp_path / "state", options=given)
+    async with pipe(command, tmp_path / "log", env={"OUR_TOKEN": "s3cret"}) as client:
+        environment = json.loads(json.loads(await client.call("environment"))["result"]["content"][0]["text"])
+    assert [environment[name] for name in ("ONE", "TWO", "THREE")] == ["from-a-file", "a s3cret", "${x}"]
+    done = await fuseboard("wrap", "--header", "Authorization: s3cret", "http://127.0.0.1:1", state=tmp_path, ok=False)
+    assert b"s3cret" not in done.stderr

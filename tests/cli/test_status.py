@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import anyio
@@ -45,3 +46,26 @@ async def test_a_proxy_that_ended_is_not_shown(tmp_path: Path) -> None:
         await shown(proxy, "up")
     done = await fuseboard("status", state=tmp_path / "state")
     assert "No proxy runs" in done.stdout.decode()
+
+
+HOSTILE = {
+    "serves": "stdio",
+    "since": 1_790_000_000.0,
+    "upstreams": {
+        "odd": {
+            "state": "up",
+            "error": "a\x1b[2J\u202e [/oops]",
+            "server": {"name": "[/oops]\x1b]0;t\x07", "version": "[bold]1"},
+        }
+    },
+}
+
+
+async def test_what_an_upstream_says_of_itself_is_shown_and_does_nothing(tmp_path: Path) -> None:
+    (tmp_path / "proxies").mkdir()
+    (tmp_path / "proxies" / f"{os.getpid()}.json").write_text(json.dumps({"pid": os.getpid(), **HOSTILE}))
+    done = await fuseboard("status", state=tmp_path)
+    text = done.stdout.decode()
+    assert "[/oops]\\x1b]0;t\\x07 [bold]1" in text
+    assert "a\\x1b[2J\\u202e [/oops]" in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)

@@ -1,6 +1,8 @@
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from fuseboard.adapters.stores.reader import LedgerReader
 from fuseboard.cli.why import why
@@ -106,3 +108,17 @@ def test_facts_that_are_no_mismatches_are_shown_as_json(tmp_path: Path) -> None:
     lines = told(tmp_path, proposed(verdict="hold", final=True, checks=[check]))
     start = lines.index("  checks    ‖ p  hold")
     assert [line.strip() for line in lines[start + 1 : start + 4]] == ["n = 1", "mismatches = []", "who = a\\nb"]
+
+
+def test_only_labels_and_asides_are_dim(tmp_path: Path) -> None:
+    record(tmp_path / "ledger.db", *story())
+    drawn = io.StringIO()
+    with LedgerReader(tmp_path / "ledger.db") as ledger:
+        call = next(call for call in ledger.calls() if call.seq == 4)
+        for line in why(call):
+            Console(file=drawn, force_terminal=True, color_system="standard").print(line, soft_wrap=True)
+    text = drawn.getvalue()
+    assert "\x1b[2m  sent      \x1b[0mnothing: the call" in text
+    assert "\x1b[1;31m✗ \x1b[0mpermissions  " in text
+    assert "\x1b[2mpath = \x1b[0m/home/me" in text
+    assert "\x1b[1mfiles__read_file\x1b[0m  \x1b[1;31mDENY" in text

@@ -64,7 +64,8 @@ def test_a_denial_says_what_the_rule_says() -> None:
         ),
         pytest.param(
             _judge(rules=[FakeRule("r", when="context.args.n > 1")], arguments={"n": "x"}),
-            "Denied calling files__read_file: rule 'r' could not be evaluated: type error: expected long, got string. "
+            "Denied calling files__read_file: rule 'r' could not be evaluated: argument 'n' is a string, "
+            "and the rule needs a whole number. "
             "Correct what is named there, or do it another way.",
             id="a rule that cannot be evaluated",
         ),
@@ -109,6 +110,21 @@ def test_reasons_are_written_for_the_model(verdict: Verdict, reason: str) -> Non
 )
 def test_paths_are_judged_and_sent_in_their_one_spelling(arguments: dict[str, Any], verdict: str) -> None:
     assert name_of(_judge(READ, arguments)) == verdict
+
+
+def test_characters_that_a_url_parser_drops_do_not_get_past_an_allow_rule() -> None:
+    rules = [FakeRule("ok", "allow", when='context.args has uri && context.args.uri like "file:///data/*"')]
+    uris = ["file:///data/x", "file:///data/..\n/etc/passwd", "file:///data/.\t./etc/passwd", "file:///data/x\r"]
+    verdicts = [_judge(READ, {"uri": uri}, rules, "deny") for uri in uris]
+    assert [name_of(verdict) for verdict in verdicts] == ["allow", "deny", "deny", "deny"]
+    assert [verdict.rule for verdict in verdicts[1:]] == ["cedar.error"] * 3
+
+
+def test_an_argument_in_other_letters_does_not_get_past_a_deny_rule() -> None:
+    verdict = _judge(READ, {"path": "/ok", "Path": "/home/u/.ssh/id_rsa"})
+    assert isinstance(verdict, Deny)
+    assert verdict.rule == "cedar.error"
+    assert "argument 'Path' is not 'path'" in verdict.reason
 
 
 def test_a_rewrite_tells_what_it_changed_and_who_allowed_it() -> None:

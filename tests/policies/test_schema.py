@@ -37,6 +37,13 @@ def test_a_call_that_fits_goes_on() -> None:
     assert _propose({"path": "/x"}) == Allow()
 
 
+def test_a_key_in_other_letters_is_told_its_exact_name() -> None:
+    verdict = _propose({"path": "/ok", "Path": "/home/u/.ssh/id_rsa"})
+    assert isinstance(verdict, Deny)
+    assert verdict.rule == "schema.arguments"
+    assert 'found the property "Path", which some readers take for "path"' in verdict.reason
+
+
 def test_a_tool_without_a_schema_is_not_judged() -> None:
     assert _propose({"anything": 1}, arguments=None) == Allow()
 

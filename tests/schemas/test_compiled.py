@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from time import perf_counter
 from typing import Any
 
 import jsonschema
@@ -55,6 +56,7 @@ def _ladder(steps: int) -> dict[str, Any]:
         pytest.param(b"[" * 100_000, "nested|not JSON", id="a tower of brackets"),
         pytest.param({"description": "x" * 300_000}, "bytes, more than", id="too large"),
         pytest.param({"type": "strnig"}, "strnig", id="no schema"),
+        pytest.param({"$defs": {str(i): {"pattern": str(i)} for i in range(200)}}, "patterns", id="too many patterns"),
         pytest.param({"pattern": "("}, "regex", id="no regular expression"),
         pytest.param({"pattern": "(a{1000}){1000}"}, "regex", id="a regular expression too large"),
         pytest.param({"$schema": "http://example.com/mine"}, "meta-schema", id="an unknown dialect"),
@@ -121,6 +123,40 @@ def test_nothing_is_compiled_before_its_first_use_and_then_once() -> None:
 )
 def test_values_at_the_edge_raise_nothing(schema: dict[str, Any], value: Any, fits: bool) -> None:
     assert (compile_schema(schema).mismatches(value) == ()) is fits
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "keyword"),
+    [
+        pytest.param({"items": {"required": list("abcdefghij")}}, [{}] * 50_000, "required", id="ten errors an item"),
+        pytest.param({"anyOf": [{"items": {"type": "null"}}]}, [{}] * 50_000, "schema", id="inside of alternatives"),
+        pytest.param({"required": [f"f{i}" for i in range(1_000)]}, {"a": "x" * 300_000}, "required", id="copies"),
+        pytest.param({"propertyNames": {"maxLength": 2}}, {f"k{i}": 1 for i in range(1_300)}, None, id="names"),
+        pytest.param({"items": {"enum": [f"v{i}" for i in range(15_000)]}}, ["zz"] * 300, "enum", id="many options"),
+        pytest.param(
+            {"items": {"enum": [{"v": i} for i in range(9_000)]}}, [{"v": 8_999}] * 5_000, "size", id="objects"
+        ),
+        pytest.param(
+            {"items": {"properties": {"a" * 40 + str(i): {} for i in range(99)}, "additionalProperties": False}},
+            [{"a" * 41 + str(i): 1 for i in range(30)}] * 40,
+            "additionalProperties",
+            id="near misses",
+        ),
+    ],
+)
+def test_telling_is_bounded_too(schema: dict[str, Any], value: Any, keyword: str | None) -> None:
+    compiled = compile_schema(schema)
+    assert compiled.refusal is None
+    start = perf_counter()
+    mismatches = compiled.mismatches(value)
+    assert perf_counter() - start < 0.25  # some 20 ms; unbounded, each of these takes from 0.5 to 10 s
+    assert mismatches
+    assert keyword in (None, mismatches[0].keyword)
+
+
+def test_a_small_value_is_told_all_of_its_faults() -> None:
+    rows = compile_schema({"items": {"anyOf": [{"required": ["a", "b"]}]}}).mismatches([{}] * 4)
+    assert [mismatch.path for mismatch in rows] == ["/0", "/0", "/1", "/1", "/2", "/2", "/3", "/3"]
 
 
 def _tower(levels: int) -> Any:

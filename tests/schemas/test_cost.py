@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fuseboard.schemas.cost import LONGEST_CHAIN, Cost, References, Unusable, weights
+from fuseboard.schemas.cost import COMPARED_COST, LONGEST_CHAIN, Cost, References, Unusable, weights
 
 
 def _ladder(steps: int) -> dict[str, Any]:
@@ -45,6 +45,32 @@ def test_only_one_named_property_meets_a_child() -> None:
 def test_a_backtracking_pattern_weighs_more() -> None:
     assert _cost({"pattern": "^(?=a)b"}).at(0) > 50 * _cost({"pattern": "^a"}).at(0)
     assert _cost({"patternProperties": {"(?=a)": True}}).at(1) > 50
+
+
+@pytest.mark.parametrize(
+    ("schema", "cost"),
+    [
+        pytest.param({"enum": ["a"] * 500}, 1, id="strings are looked up"),
+        pytest.param({"enum": [1, "a"] * 250}, 501, id="a mixture is compared one by one"),
+        pytest.param({"enum": [{"v": i} for i in range(500)]}, 501 + COMPARED_COST * 1_000, id="objects part by part"),
+        pytest.param({"const": list(range(500))}, 2 + COMPARED_COST * 501, id="one large constant"),
+        pytest.param({"required": ["a"] * 500}, 501, id="required names"),
+        pytest.param({"dependentRequired": {"a": ["b"] * 500}}, 501, id="names that others require"),
+    ],
+)
+def test_lists_of_the_schema_count(schema: Any, cost: int) -> None:
+    assert _cost(schema).at(0) == cost
+    assert _cost({"items": schema}).at(1) == cost
+
+
+def test_counting_itself_ends() -> None:
+    knots = {
+        f"d{i}": {"properties": {"a": {"$ref": f"#/$defs/d{(i + 1) % 1_500}"}}, "items": {"$ref": f"#/$defs/d{i}"}}
+        for i in range(1_500)
+    }
+    cost = _cost({"$defs": knots, "anyOf": [{"$ref": f"#/$defs/{name}"} for name in knots]})
+    with pytest.raises(Unusable, match="entangled"):
+        [cost.at(depth) for depth in range(65)]
 
 
 def test_siblings_that_need_a_second_look_count_twice() -> None:

@@ -19,6 +19,19 @@ __all__ = ["anyio_backend"]
 LONG = "a_tool_whose_name_is_far_too_long_for_any_model_to_call_it_by_that_name"
 
 
+NUMBER = {"type": "object", "properties": {"n": {"type": "number"}}}
+
+
+def breaks_off(pages: Result) -> Any:
+    """A list whose first page is good and whose second is an error."""
+    first, second = answers(pages), fails(-32603, "out of order")
+
+    async def act(asked: Asked) -> Any:
+        return await (second if asked.params and b"cursor" in asked.params else first)(asked)
+
+    return act
+
+
 def two() -> tuple[FakeServer, FakeServer]:
     """Two servers, each with a tool, a prompt, a resource and a template."""
     one = FakeServer("one", FakeTool("look", says("one saw it")), trust="trusted")
@@ -58,10 +71,35 @@ async def test_pages_of_one_server_are_the_clients_to_turn() -> None:
         assert [tool["name"] for tool in second["tools"]] == ["c"]
 
 
-async def test_rules_may_name_the_only_tool_with_its_server_and_so_may_a_call() -> None:
-    async with playing(FakeServer("one", FakeTool("look", says("seen")))) as play:
+async def test_the_only_server_keeps_its_names_and_has_no_second_ones() -> None:
+    server = FakeServer("one", FakeTool("look", says("seen")))
+    async with playing(server) as play:
         client = await play.connect()
-        assert words(await client.call("one__look")) == "seen"
+        assert words(await client.call("look")) == "seen"
+        with pytest.raises(RpcError):
+            await client.call("one__look")
+        assert play.proposed[-1].tool == "one__look"
+
+
+async def test_a_client_that_lists_half_does_not_get_the_rest_unchecked() -> None:
+    server = FakeServer("one", FakeTool("first"), FakeTool("second", inputSchema=NUMBER))
+    server.page_size = 1
+    async with playing(server) as play:
+        client = await play.connect()
+        await client.request("tools/list")
+        told, _ = await client.refusal("second", n="seven")
+        assert "/n" in told
+        assert server.calls == []
+
+
+async def test_a_list_that_breaks_off_lets_no_call_through() -> None:
+    server = FakeServer("one", FakeTool("first"), FakeTool("second"))
+    server.acts["tools/list"] = breaks_off(Result(b'{"tools":[{"name":"first"}],"nextCursor":"2"}'))
+    async with playing(server) as play:
+        client = await play.connect()
+        with pytest.raises(RpcError, match="broke its list of tools off"):
+            await client.call("second")
+        assert server.calls == []
 
 
 async def test_an_unknown_method_goes_to_the_only_server() -> None:
@@ -74,6 +112,29 @@ async def test_an_unknown_method_goes_to_the_only_server() -> None:
 
 
 # What may be seen.
+
+
+async def test_prompts_and_resources_that_the_caller_may_not_have_are_not_listed() -> None:
+    server = FakeServer("one")
+    server.prompts, server.resources = ["greet", "release"], ["one://a", "one://private/b"]
+    rules = [
+        {"id": "p", "prompts": "*release*", "decide": "deny"},
+        {"id": "r", "resources": "one://private/*", "decide": "deny"},
+    ]
+    async with playing(server, rules=rules) as play:
+        client = await play.connect()
+        assert await client.listed("prompts") == ["greet"]
+        assert await client.listed("resources", key="uri") == ["one://a"]
+
+
+async def test_a_prompt_and_a_resource_are_only_read() -> None:
+    server = FakeServer("one")
+    server.prompts, server.resources = ["greet"], ["one://a"]
+    async with playing(server, rules=[{"id": "d", "effect": ["write", "destructive"], "decide": "deny"}]) as play:
+        client = await play.connect()
+        await client.request("prompts/get", {"name": "greet"})
+        await client.request("resources/read", {"uri": "one://a"})
+        assert [one.effect for one in play.proposed] == ["read", "read"]
 
 
 async def test_a_list_shows_only_what_the_caller_may_call() -> None:

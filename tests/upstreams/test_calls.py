@@ -30,6 +30,10 @@ def progress(token: Any, done: int = 1) -> bytes:
         pytest.param(b'{"_meta":{}}', None, id="none in it"),
         pytest.param(b'{"_meta":{"progressToken":7}}', b"7", id="a number"),
         pytest.param(b'{"_meta":{"progressToken": "a b" }}', b'"a b"', id="text"),
+        pytest.param(rb'{"_meta":{"progress\u0054oken":7}}', b"7", id="an escaped letter in the key"),
+        pytest.param(rb'{"\u005fmeta":{"progressToken":7}}', b"7", id="an escaped letter in _meta"),
+        pytest.param(b'{"_meta":{"progressToken":null}}', b"null", id="null"),
+        pytest.param(b'{"_meta":' + b'{"x":' * 5000 + b"1" + b"}" * 5001, None, id="depth"),
         pytest.param(b'{"_meta":null,"x":"progressToken"}', None, id="a _meta of null"),
         pytest.param(b'{"_meta":3,"x":"progressToken"}', None, id="a _meta of another shape"),
         pytest.param(b'{"arguments":{"progressToken":7}}', None, id="an argument of that name"),
@@ -69,6 +73,15 @@ def test_a_subscription_s_notice_comes_back_under_the_caller_s_own_request() -> 
     client = ClientScope()
     CallScope(client, None).notify("notifications/x", params({"_meta": {SUBSCRIPTION: 41, "y": 1}}))
     assert client.noticed == [("notifications/x", {"_meta": {SUBSCRIPTION: 7, "y": 1}})]
+
+
+@pytest.mark.parametrize(
+    "spelled", [rb"io.modelcontextprotocol\/subscriptionId", rb"io.modelcontextprotocol/subscription\u0049d"]
+)
+def test_a_subscription_s_id_is_found_however_its_key_is_spelled(spelled: bytes) -> None:
+    client = ClientScope()
+    CallScope(client, None).notify("notifications/x", b'{"_meta":{"%b":41}}' % spelled)
+    assert client.noticed == [("notifications/x", {"_meta": {SUBSCRIPTION: 7}})]
 
 
 @pytest.mark.parametrize(

@@ -219,8 +219,8 @@ async def test_a_changed_list_is_listed_anew_and_told() -> None:
     async with seating(FakeServer("u")) as here:
         seat = here.handshake()
         await seat.open()
-        catalog = seat.catalog
-        catalog.learn(b'{"tools":[]}', at=1.0, first_page=True)
+        catalog = seat.listing(b"").catalog
+        catalog.replace({}, at=1.0)
         here.server.links[0].tell(TOOLS_CHANGED)
         assert catalog.learned_at is None
         assert here.back.noticed == [(TOOLS_CHANGED, None)]

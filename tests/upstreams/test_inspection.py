@@ -77,23 +77,32 @@ async def test_a_list_that_never_ends_is_left_after_a_hundred_pages() -> None:
     server = FakeServer("u")
     server.acts["tools/list"] = answers({"tools": [{"name": "a"}], "nextCursor": "again"})
     async with seating(server) as here:
-        assert [tool.name for tool in (await probe(here)).tools] == ["a"]
+        found = await probe(here)
+        assert found.error == "u has more than 100 pages of tools"
         assert server.methods.count("tools/list") == 100
 
 
 @pytest.mark.parametrize(
     "listing",
     [
-        pytest.param(fails(-32601, "Method not found"), id="an error"),
         pytest.param(answers(Result(b"null")), id="null"),
         pytest.param(answers(Result(b"[]")), id="a list"),
         pytest.param(answers({"tools": "none"}), id="text"),
     ],
 )
 @pytest.mark.parametrize("era", Era)
-async def test_a_server_without_a_list_answers_all_the_same(era: Era, listing: Any) -> None:
+async def test_what_is_no_list_is_not_taken_for_an_empty_one(era: Era, listing: Any) -> None:
     server = FakeServer("u", eras={era})
     server.acts["tools/list"] = listing
+    async with seating(server) as here:
+        found = await probe(here)
+        assert (found.error, found.era) == ("u answered tools/list with no list of tools", era)
+
+
+@pytest.mark.parametrize("era", Era)
+async def test_a_server_without_tools_answers_all_the_same(era: Era) -> None:
+    server = FakeServer("u", eras={era})
+    server.acts["tools/list"] = fails(-32601, "Method not found")
     async with seating(server) as here:
         found = await probe(here)
         assert (found.ok, found.tools) == (True, ())

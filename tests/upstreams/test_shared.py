@@ -13,7 +13,7 @@ from fuseboard.ports import Failure, Reply, Result
 from fuseboard.upstreams.calls import PROGRESS
 from fuseboard.upstreams.shared import PROBE_TIMEOUT_S
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs
-from support.gate import Gate, working
+from support.gate import Gate, settle, working
 from support.links import CallScope
 from support.seating import Seating, asks, seating
 from support.virtual_time import anyio_backend
@@ -116,8 +116,8 @@ async def test_a_server_of_the_stateless_era_has_no_questions() -> None:
 async def test_a_list_that_changed_on_a_shared_link_is_listed_anew() -> None:
     async with seating(FakeServer("u")) as here:
         await here.shared.at(here.upstream).open()
-        catalog = here.shared.at(here.upstream).catalog
-        catalog.learn(b'{"tools":[]}', at=1.0, first_page=True)
+        catalog = here.shared.at(here.upstream).listing(b"anyone").catalog
+        catalog.replace({}, at=1.0)
         here.server.links[0].tell(TOOLS_CHANGED)
         assert catalog.learned_at is None
 
@@ -131,7 +131,6 @@ PROBES = {
     "method not found": (fails(METHOD_NOT_FOUND, "no"), False),
     "invalid params": (fails(INVALID_PARAMS, "no"), False),
     "a code that only the stateless era has": (fails(-32021, "no"), True),
-    "silence": (hangs, False),
 }
 
 
@@ -148,6 +147,44 @@ async def test_the_answer_to_a_probe_tells_the_era_and_is_asked_for_once(act: An
         assert server.methods == ["server/discover"]
         assert here.upstream.stateless is speaks
         assert server.links[0].closed is not speaks
+
+
+async def test_silence_says_nothing_for_ever_a_server_may_be_slow_to_start() -> None:
+    server = FakeServer("u")
+    server.acts["server/discover"] = hangs
+    async with seating(server) as here:
+        seat = here.shared.at(here.upstream)
+        assert not await seat.speaks(b'{"_meta":{}}')
+        assert here.upstream.stateless is None
+        del server.acts["server/discover"]
+        assert await seat.speaks(b'{"_meta":{}}')
+
+
+async def test_a_probe_goes_on_when_whoever_asked_for_it_has_gone() -> None:
+    server = FakeServer("u")
+    server.gate = anyio.Event()
+    async with seating(server) as here:
+        seat = here.shared.at(here.upstream)
+        with anyio.move_on_after(1):
+            await seat.speaks(b'{"_meta":{}}')
+        server.gate.set()
+        assert await seat.speaks(b'{"_meta":{}}')
+        assert server.methods == ["server/discover"]
+
+
+async def test_after_a_call_was_given_up_a_message_that_names_no_call_reaches_nobody() -> None:
+    server, gate = working()
+    async with seating(server) as here:
+        seat = here.shared.at(here.upstream)
+        with anyio.move_on_after(1):
+            await seat.request("tools/call", asks(), CallScope())
+        other = CallScope()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(seat.request, "tools/call", asks(), other)
+            await settle()
+            server.links[0].tell(MESSAGE, {"data": "about the call that was given up"})
+            gate.on.set()
+        assert other.noticed == []
 
 
 async def test_however_many_ask_at_once_one_probe_is_sent() -> None:

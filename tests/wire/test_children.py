@@ -6,12 +6,14 @@ import json
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from fuseboard.adapters.signals import ONE_EVENT_S
 from support.matrix import program
 from support.proxy import Proxy, serve_command, served
 from support.raw_client import RawClient
@@ -20,6 +22,8 @@ from support.system import alive, eventually
 
 ODD = str(Path(__file__).parents[1] / "support/odd_upstream.py")
 ODD_SERVER = program([sys.executable, ODD])
+STUBBORN = {alias: program([sys.executable, ODD, "--stubborn"]) for alias in ("one", "two", "three")}
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 async def text(client: RawClient, tool: str) -> str:
@@ -55,7 +59,7 @@ async def test_a_child_dies_with_the_client_and_takes_its_own_children_along(tmp
     await eventually(lambda: not any(map(alive, pids)))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", SIGNALS, ids=[number.name for number in SIGNALS])
 async def test_a_signal_to_the_proxy_on_stdio_leaves_no_orphan(number: signal.Signals, tmp_path: Path) -> None:
     config = {"servers": {"one": ODD_SERVER, "two": ODD_SERVER}}
     async with pipe(serve_command(config, tmp_path), tmp_path / "proxy.log") as client:
@@ -67,13 +71,14 @@ async def test_a_signal_to_the_proxy_on_stdio_leaves_no_orphan(number: signal.Si
     assert "Traceback" not in (tmp_path / "proxy.log").read_text()
 
 
-async def test_a_signal_to_the_proxy_over_http_leaves_no_orphan(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", SIGNALS, ids=[number.name for number in SIGNALS])
+async def test_a_signal_to_the_proxy_over_http_leaves_no_orphan(number: signal.Signals, tmp_path: Path) -> None:
     config = {"servers": {"one": ODD_SERVER, "two": ODD_SERVER}}
     async with served(config, tmp_path) as proxy:
         async with streamable(proxy.url) as client:
             pids = await family(client, "one__") + await family(client, "two__")
             ask = await client.begin("tools/call", {"name": "one__silent"})
-            os.kill(proxy.child.pid, signal.SIGTERM)
+            os.kill(proxy.child.pid, number)
             with anyio.fail_after(15):
                 assert await proxy.child.process.wait() == 0
             del ask
@@ -89,6 +94,66 @@ async def test_a_child_that_ends_neither_with_its_stdin_nor_at_sigterm_is_killed
         with anyio.fail_after(15):
             assert await client.child.process.wait() == 0
     await eventually(lambda: not any(map(alive, pids)))
+
+
+async def stubborn(client: RawClient) -> list[int]:
+    return [pid for alias in STUBBORN for pid in await family(client, f"{alias}__")]
+
+
+async def test_kill_9_of_the_proxy_leaves_no_child_however_stubborn(tmp_path: Path) -> None:
+    command = serve_command({"servers": STUBBORN}, tmp_path)
+    async with pipe(command, tmp_path / "proxy.log") as client:
+        pids = await stubborn(client)
+        os.kill(client.child.pid, signal.SIGKILL)
+        with anyio.fail_after(10):
+            await client.child.process.wait()
+        await eventually(lambda: not any(map(alive, pids)))
+
+
+async def test_stubborn_children_end_side_by_side_before_the_client_kills_us(tmp_path: Path) -> None:
+    command = serve_command({"servers": STUBBORN}, tmp_path)
+    async with pipe(command, tmp_path / "proxy.log") as client:
+        pids = await stubborn(client)
+        began = anyio.current_time()
+        await client.close_stdin()
+        with anyio.fail_after(10):
+            assert await client.child.process.wait() == 0
+        assert anyio.current_time() - began < 2.5
+        assert not any(map(alive, pids))
+
+
+@pytest.mark.parametrize("front", ["stdio", "http"])
+async def test_the_second_signal_kills_at_once(front: str, tmp_path: Path) -> None:
+    config = {"servers": STUBBORN}
+    async with AsyncExitStack() as stack:
+        if front == "stdio":
+            client = await stack.enter_async_context(pipe(serve_command(config, tmp_path), tmp_path / "proxy.log"))
+            proxy = client.child
+        else:
+            served_ = await stack.enter_async_context(served(config, tmp_path))
+            client, proxy = await stack.enter_async_context(streamable(served_.url)), served_.child
+        pids = await stubborn(client)
+        os.kill(proxy.pid, signal.SIGTERM)
+        await anyio.sleep(ONE_EVENT_S + 0.1)
+        os.kill(proxy.pid, signal.SIGTERM)
+        with anyio.fail_after(10):
+            assert await proxy.process.wait() == 128 + signal.SIGTERM
+        await eventually(lambda: not any(map(alive, pids)), timeout_s=1)
+
+
+async def test_a_child_that_chatters_while_nobody_reads_our_stderr_stops_nothing(tmp_path: Path) -> None:
+    noisy = "import sys, threading; threading.Thread(target=lambda: [sys.stderr.write('x' * 999 + chr(10)) for _ in "
+    noisy += f"range(20_000)], daemon=True).start(); sys.argv[0] = {ODD!r}; exec(open({ODD!r}).read())"
+    command = serve_command({"servers": {"odd": program([sys.executable, "-c", noisy])}}, tmp_path)
+    unread, ours = os.pipe()
+    try:
+        shell = ["/bin/sh", "-c", f'exec "$@" 2>/proc/{os.getpid()}/fd/{ours}', "sh", *command]
+        async with pipe(shell, tmp_path / "proxy.log") as client:
+            with anyio.fail_after(20):
+                assert [await text(client, "good") for _ in range(50)] == ["good"] * 50
+    finally:
+        os.close(ours)
+        os.close(unread)
 
 
 async def test_a_session_over_http_has_children_of_its_own_which_end_with_it(tmp_path: Path) -> None:
@@ -107,6 +172,8 @@ async def test_after_a_crash_another_child_serves_and_the_record_says_what_happe
         error = json.loads(await client.call("gone"))["error"]
         assert error["code"] == 5020
         assert "exit code 3" in error["message"]
+        assert "Segmentation fault" not in json.dumps(error)
+        assert "[odd] Segmentation fault, or so" in proxy.stderr
         assert await text(client, "pid") != before
         assert [record["truth"] for record in await truths(proxy, 3)] == ["ok", "lost", "ok"]
 

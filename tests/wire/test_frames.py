@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fuseboard.errors import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, ProtocolFault
 from fuseboard.ports import Failure, Frame, Notification, Request, Response, Result
 from fuseboard.wire import frames
+from support.mutation import mutated
 
 ODD = rb'{ "a" : 1.10, "b":1180591620717411303424, "c":"\u00e9\/", "d":1E400, "a":-0.0 }'
 
@@ -277,6 +278,8 @@ def test_depth_is_no_matter_for_putting_json_on_one_line() -> None:
     [
         pytest.param(b'{"result":{"t":"cut \\ud83d"},"jsonrpc":"2.0","id":3}', b"3", id="half a surrogate pair"),
         pytest.param(b'{"id":3,"result":{}}', b"3", id="no jsonrpc"),
+        pytest.param(b'{"jsonrpc":2.0","id":3,"result":{}}', b"3", id="a quote that nobody opened"),
+        pytest.param(b'{"jsonrpc":2.0,"id":3,"result":{}}', b"3", id="jsonrpc as a number"),
         pytest.param(b'{"jsonrpc":"2.0","id":3,"result":NaN}', b"3", id="NaN"),
         pytest.param(b'{"jsonrpc":"2.0","id":"3","result":NaN}', None, id="an id that we never give"),
         pytest.param(b'{"jsonrpc":"2.0","id":true,"result":NaN}', None, id="an id that only looks like a number"),
@@ -294,3 +297,92 @@ def test_depth_is_no_matter_for_putting_json_on_one_line() -> None:
 )
 def test_the_id_of_an_answer_that_cannot_be_read(data: bytes, id: bytes | None) -> None:
     assert frames.answered_id(data) == id
+
+
+# Near misses of what is governed.
+
+NEAR_METHODS = [
+    "Tools/Call",
+    "TOOLS/CALL",
+    "tools/call ",
+    "\ttools/call\r\n",
+    "tools/call\x00",
+    "tools /call",
+    "tools/ca\u200bll",
+    "\ufefftools/call",
+    "tools\uff0fcall",
+    "\uff54ools/call",
+    "tool\u017f/call",
+    "Prompts/Get",
+    "resources/READ",
+]
+
+
+@pytest.mark.parametrize("method", NEAR_METHODS, ids=ascii)
+def test_what_only_a_lenient_upstream_takes_for_a_governed_method_is_refused(method: str) -> None:
+    fault = refusal(request(method=json.dumps(method)[1:-1].encode(), id=b"7"))
+    assert (fault.code, fault.id) == (INVALID_REQUEST, b"7")
+    assert any(f"exactly as {exact!r}" in fault.message for exact in frames.GOVERNED)
+    said = refusal(json.dumps({"jsonrpc": "2.0", "method": method}).encode())
+    assert (said.code, said.id) == (INVALID_REQUEST, None)
+
+
+@pytest.mark.parametrize(
+    "method", ["tools/calls", "x/tools/call", "tools.call", "Vendor/X", "tools/list ", "ping\x00", ""]
+)
+def test_other_methods_pass_as_they_are(method: str) -> None:
+    frame = frames.decode(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode())
+    assert frame == Request(b"1", method, None)
+
+
+def test_a_method_as_long_as_a_book_is_refused_unread() -> None:
+    assert "300 characters" in refusal(request(method=b"x" * 300)).message
+
+
+def test_two_arguments_that_some_upstreams_take_for_one_are_refused() -> None:
+    fault = refusal(call(b'{"name":"t","arguments":{"path":"/ok","Path":"/secret"}}', id=b"7"))
+    assert fault.id == b"7"
+    assert "'path' and 'Path'" in fault.message
+
+
+# Bytes that went wrong on the way.
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(b'{"jsonrpc":2.0","id":1,"method":"tools/call"}', PARSE_ERROR, id="a quote that nobody opened"),
+        pytest.param(b'{"jsonrpc":2,"id":1', PARSE_ERROR, id="wrong, and cut off"),
+        pytest.param(b'{"method":5,"x":%b' % (b"[" * 100_000), INVALID_REQUEST, id="wrong, and too deep"),
+    ],
+)
+def test_what_is_wrong_in_two_ways_is_refused_all_the_same(data: bytes, code: int) -> None:
+    assert refusal(data).code == code
+
+
+def test_an_id_that_is_not_utf8_is_not_sent_back() -> None:
+    assert refusal(b'{"jsonrpc":"1.0","id":"\xff","method":"x"}').id is None
+
+
+@given(mutated())
+def test_a_frame_gone_wrong_is_a_frame_or_refused(data: bytes) -> None:
+    with suppress(ProtocolFault):
+        frames.decode(data)
+    frames.answered_id(data)
+    frames.asked_id(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "id"),
+    [
+        (b'{"id":3,"method":"x"}', b"3"),
+        (b'{"id":"a\\u00e9","method":"x"}', rb'"a\u00e9"'),
+        (b'{"id":3}', None),
+        (b'{"id":true,"method":"x"}', None),
+        (b'{"method":"x"}', None),
+        (b"[]", None),
+        (b"{", None),
+    ],
+)
+def test_the_id_of_a_request_that_we_failed_over(data: bytes, id: bytes | None) -> None:
+    assert frames.asked_id(data) == id

@@ -215,7 +215,8 @@ async def test_a_crash_fails_the_open_calls_clearly_and_the_next_call_works(tmp_
         for ask in (silent, crash):
             error = json.loads(await ask.response())["error"]
             assert error["code"] == 5020
-            assert "its last words: Segmentation fault, or so" in error["message"]
+            assert "exit code 3" in error["message"]
+            assert "Segmentation fault" not in error["message"]  # what a child writes may hold its secrets
         assert _text(await client.call("good")) == "good"
 
 

@@ -64,3 +64,11 @@ def test_all_fields_but_the_changed_one_mean_what_they_meant(before: dict[str, A
     fields = splice.fields(json.dumps(before).encode())
     fields[name] = splice.raw(value)
     assert json.loads(splice.join(fields)) == {**before, name: value}
+
+
+@pytest.mark.parametrize(
+    ("params", "may"),
+    [(b"{}", False), (b'{"meta":1}', False), (b'{"_meta":1}', True), (rb'{"\u005fmeta":1}', True), (rb'"\n"', False)],
+)
+def test_whether_meta_may_be_there(params: bytes, may: bool) -> None:
+    assert splice.may_hold_meta(params) is may

@@ -188,3 +188,31 @@ def test_a_key_passes_exactly_when_no_lenient_parser_takes_it_for_another(key: s
 def test_no_number_that_is_accepted_is_infinite() -> None:
     assert math.isfinite(parse(b"1.7976931348623157e308"))
     refusal(b"1.7976931348623159e308")
+
+
+NEAR_TWINS = [
+    pytest.param({"path": 1, "Path": 2}, id="letter case"),
+    pytest.param({"x": [{"filePath": 1, "b": 0, "FilePath": 2}]}, id="letter case, within"),
+    pytest.param({"path": 1, "\uff50ath": 2}, id="a full-width letter"),
+    pytest.param({"keys": 1, "key\u017f": 2}, id="a long s"),
+    pytest.param({"key": 1, "\u212aey": 2}, id="the Kelvin sign"),
+    pytest.param({"\u00e9": 1, "\u00c9": 2}, id="case beyond ASCII"),
+    pytest.param({"\u00e9": 1, "e\u0301": 2}, id="an accent apart"),
+    pytest.param({"Name": 1, "name": 2}, id="a usual key"),
+]
+
+
+@pytest.mark.parametrize("value", NEAR_TWINS)
+@pytest.mark.parametrize("ensure_ascii", [True, False], ids=["escaped", "raw"])
+def test_two_keys_that_some_readers_take_for_one_are_refused_and_both_named(value: Any, ensure_ascii: bool) -> None:
+    fault = refusal(json.dumps(value, ensure_ascii=ensure_ascii).encode())
+    assert fault.code == INVALID_REQUEST
+    inner = value["x"][0] if "x" in value else value
+    assert all(repr(key) in fault.message for key in inner if key != "b")
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": {"X": 1}, "b": {"x": 1}}, {"filePath": 1, "fileName": 2}, {"\u00e9": 1, "e": 2}]
+)
+def test_keys_that_are_near_twins_of_nothing_beside_them_pass(value: Any) -> None:
+    assert parse(json.dumps(value).encode()) == value

@@ -95,12 +95,31 @@ async def test_only_json_is_read() -> None:
 
 @pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])
 async def test_readiness_is_what_the_status_says(ready: bool, status: int) -> None:
+    known = {"ready": ready, "upstreams": {"files": {"state": "up", "error": None}}}
     told = {"ready": ready, "upstreams": {"files": {"state": "up"}}}
-    async with serving(FakeGateway(), status=told) as served:
+    async with serving(FakeGateway(), status=known) as served:
         answer = await served.ask("GET", "/readyz")
         alive = await served.ask("GET", "/healthz")
     assert (answer.status, answer.json) == (status, told)
     assert (alive.status, alive.body) == (200, b'{"status":"ok"}')
+
+
+KNOWN = {"ready": False, "upstreams": {"files": {"state": "down", "error": "connecting to 10.1.2.3 failed"}}}
+
+
+@pytest.mark.parametrize(
+    ("auth", "authorization", "told"),
+    [
+        pytest.param(AUTH, None, {"ready": False}, id="no token"),
+        pytest.param(AUTH, "Bearer wrong", {"ready": False}, id="a wrong token"),
+        pytest.param(AUTH, "Bearer a-token-of-ann", KNOWN, id="a good token"),
+        pytest.param(None, None, {"ready": False, "upstreams": {"files": {"state": "down"}}}, id="nobody is asked"),
+    ],
+)
+async def test_readiness_tells_no_more_than_its_asker_may_know(auth: Any, authorization: str | None, told: Any) -> None:
+    async with serving(FakeGateway(), auth=auth, status=KNOWN) as served:
+        answer = await served.ask("GET", "/readyz", {"Authorization": authorization})
+    assert (answer.status, answer.json) == (503, told)
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", None])

@@ -16,7 +16,7 @@ def place(
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     guard = Guard(limits or Limits(), auth=None, allowed_hosts=allowed)
     scope = {"headers": raw, "server": ("127.0.0.1", port), "path": "/mcp", "query_string": b""}
-    refusal = guard.place(scope, Head(raw))
+    refusal = guard.size(scope) or guard.place(scope, Head(raw))
     return 200 if refusal is None else refusal.status
 
 
@@ -50,6 +50,17 @@ def place(
 )
 def test_only_our_own_names_are_served(host: str, status: int) -> None:
     assert place(("host", host), allowed=("Gate.example", "ported.example:8443", "any.example:*")) == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("192.0.2.7:8000", 200), ("[2001:db8::1]:8000", 200), ("192.0.2.7", 200), ("evil.example:8000", 421), ("", 421)],
+)
+def test_bound_to_every_address_it_is_reached_by_any_address_but_by_no_name(host: str, status: int) -> None:
+    guard = Guard(Limits(), auth={}, any_address=True)
+    raw = [(b"host", host.encode())]
+    refusal = guard.place({"headers": raw, "server": ("0.0.0.0", PORT)}, Head(raw))
+    assert (200 if refusal is None else refusal.status) == status
 
 
 def test_a_request_without_a_host_is_refused() -> None:
@@ -104,6 +115,11 @@ def test_large_headers_are_refused() -> None:
     assert place(("host", "localhost:8000"), ("x", "y" * 900), limits=limits) == 200
     assert place(("host", "localhost:8000"), ("x", "y" * 1000), limits=limits) == 431
     assert place(("host", "localhost:8000"), *[(f"x{n}", "y" * 9) for n in range(100)], limits=limits) == 431
+
+
+def test_many_headers_are_refused_however_small() -> None:
+    assert place(("host", "localhost:8000"), *[("x", "")] * 199) == 200
+    assert place(("host", "localhost:8000"), *[("x", "")] * 200) == 431
 
 
 @pytest.mark.parametrize(

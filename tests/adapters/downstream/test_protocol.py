@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 
@@ -9,6 +10,7 @@ import anyio
 import pytest
 
 from fuseboard.adapters.downstream.limits import Limits
+from fuseboard.adapters.downstream.protocol import BoundedProtocol
 from fuseboard.ports import Reply, Request, Scope
 from support.edge import HELLO, Wire, frame, modern, serving
 from support.gateway import FakeGateway, result
@@ -118,6 +120,29 @@ async def test_many_whole_headers_are_refused() -> None:
     assert answer.status == 431
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([f"X-{number}: {'y' * 50}" for number in range(100)], id="too many bytes"),
+        pytest.param(["a:"] * 300, id="too many headers"),
+        pytest.param(["X: " + "y" * 5000], id="one too long"),
+    ],
+)
+async def test_a_head_too_large_that_arrives_whole_never_becomes_a_request(lines: list[str]) -> None:
+    gateway = FakeGateway()
+    async with serving(gateway, limits=HASTY) as served, served.wire() as wire:
+        call = frame(1, "initialize", HELLO)
+        wire.write(head(served.port, *lines, f"Content-Length: {len(call)}") + call + head(served.port))
+        assert await status_of(wire) == 431
+    assert gateway.requests == []
+
+
+async def test_a_trailer_is_no_header() -> None:
+    async with serving(FakeGateway(), auth={"a-token": ("ann", ())}, limits=HASTY) as served, served.wire() as wire:
+        wire.write(head(served.port, "Transfer-Encoding: chunked") + b"0\r\nAuthorization: Bearer a-token\r\n\r\n")
+        assert (await wire.answer()).status == 401
+
+
 @pytest.mark.parametrize("announced", [True, False])
 async def test_50_megabytes_are_refused_before_they_are_read(announced: bool) -> None:
     gateway = FakeGateway()
@@ -189,6 +214,62 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         for path in ("/healthz", "/readyz", "/nowhere"):
             await wire.send("GET", path, {})
         assert [(await wire.answer()).status for _ in range(3)] == [200, 200, 404]
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[BoundedProtocol]:
+    """The server's ends of all connections."""
+    made: list[BoundedProtocol] = []
+    connect = BoundedProtocol.connection_made
+
+    def connection_made(self: BoundedProtocol, transport: asyncio.Transport) -> None:
+        made.append(self)
+        connect(self, transport)
+
+    monkeypatch.setattr(BoundedProtocol, "connection_made", connection_made)
+    return made
+
+
+async def test_pipelining_without_reading_fills_no_memory(connections: list[BoundedProtocol]) -> None:
+    limits = Limits()
+    async with serving(FakeGateway(), limits=limits) as served, served.wire() as wire:
+        transport = wire.writer.transport
+        transport.pause_reading()  # type: ignore[attr-defined]
+        request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode()
+        waiting = unsent = 0
+        for _ in range(3000):
+            wire.write(request * 10)
+            await anyio.lowlevel.checkpoint()
+            for server in connections:
+                waiting = max(waiting, len(server.pipeline))
+                unsent = max(unsent, server.transport.get_write_buffer_size())
+        assert 0 < waiting <= limits.pipelined
+        assert unsent < 200_000
+        transport.abort()
+
+
+async def test_too_many_requests_in_one_piece_are_answered_up_to_the_limit(connections: list[BoundedProtocol]) -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode() * 3000)
+        answers = [await wire.answer() for _ in range(1 + HASTY.pipelined)]
+        assert {answer.status for answer in answers} == {200}
+        assert answers[-1].headers["connection"] == "close"
+        await wire.hung_up()
+    assert not connections[0].pipeline
+
+
+async def test_a_request_that_waits_for_another_does_not_hide_that_the_client_left() -> None:
+    """Nothing is read then, so it is the next ping that finds out."""
+    async with serving(FakeGateway(), limits=Limits(ping_s=0.05)) as served:
+        async with served.wire() as wire:
+            await wire.send("GET", "/sse", {"Accept": "text/event-stream"})
+            await wire.head()
+            await wire.send("GET", "/healthz", {})
+            await wire.chunk()
+            assert len(served.edge._sse) == 1
+            wire.cut()
+        while len(served.edge._sse):
+            await anyio.lowlevel.checkpoint()
 
 
 @pytest.mark.parametrize("era", ["session", "stateless"])

@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from fuseboard.adapters.downstream.stdio import is_modern
+from fuseboard.ports import Request
 from support.frame_log import FrameLog
 from support.proxy import wrap_command
 from support.servers import raw_command
@@ -65,3 +67,32 @@ async def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals)
         process.send_signal(number)
         assert await process.wait() == 0
     await process.aclose()
+
+
+MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+
+
+def asked(params: bytes | None, *, method: str = "tools/list") -> Request:
+    return Request(b"1", method, params, json.loads(params or b"{}") if method == "tools/call" else None)
+
+
+@pytest.mark.parametrize("method", ["tools/list", "tools/call"])
+@pytest.mark.parametrize(
+    ("params", "modern"),
+    [
+        pytest.param(json.dumps({"_meta": MODERN}).encode(), True, id="the key in _meta"),
+        pytest.param(rb'{"_meta":{"io.modelcontextprotocol\/protocolVersion":"x"}}', True, id="an escaped slash"),
+        pytest.param(
+            rb'{"\u005fmeta":{"io.modelcontextprotocol/\u0070rotocolVersion":"x"}}', True, id="escaped letters"
+        ),
+        pytest.param(json.dumps({"arguments": {"text": next(iter(MODERN))}}).encode(), False, id="a text about it"),
+        pytest.param(json.dumps({"_meta": {"x": next(iter(MODERN))}}).encode(), False, id="a text in _meta about it"),
+        pytest.param(json.dumps({"arguments": {"_meta": MODERN}}).encode(), False, id="an argument's _meta"),
+        pytest.param(json.dumps({"_meta": [next(iter(MODERN))]}).encode(), False, id="a _meta of another shape"),
+        pytest.param(b'{"_meta":null}', False, id="a _meta of null"),
+        pytest.param(b"{}", False, id="no _meta"),
+        pytest.param(None, False, id="no params"),
+    ],
+)
+def test_the_era_of_a_request_is_what_its_own_meta_says(method: str, params: bytes | None, modern: bool) -> None:
+    assert is_modern(asked(params, method=method)) is modern

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from fuseboard.adapters.stores.database import load_state, open_database
+from fuseboard.adapters.stores.reader import LedgerReader
 from fuseboard.adapters.stores.records import SCHEMA_VERSION
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.errors import ConfigError
+from support.ledger_entries import proposed, record
 
 
 def opened(path: Path) -> "closing[sqlite3.Connection]":
@@ -45,6 +47,34 @@ def test_opening_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
         with closing(open_database(path, lock_timeout_s=0.0)) as other:
             assert load_state(other) == {}
         one.execute("ROLLBACK")
+
+
+def as_version_1(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE calls DROP COLUMN sent")
+        connection.execute("PRAGMA user_version = 1")
+
+
+def test_the_ledger_of_version_1_is_upgraded_and_keeps_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    record(path, proposed())
+    as_version_1(path)
+    with LedgerReader(path) as ledger:
+        assert [call.sent for call in ledger.calls()] == [None]
+    record(path, proposed("d-2", sent='{"n":1.10}'))
+    with LedgerReader(path) as ledger:
+        assert [call.sent for call in ledger.calls()] == [None, '{"n":1.10}']
+        assert b'"sent":{"n":1.10}' in next(iter(ledger.newest(1))).to_json()
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_a_mark_that_was_set_back_by_an_older_process_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_the_ledger_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

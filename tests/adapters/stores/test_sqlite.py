@@ -177,9 +177,22 @@ async def test_pruning_takes_what_is_older_and_nothing_else(path: Path) -> None:
     for n in range(10):
         await store.commit((), EMPTY, proposed(f"d-{n}", at=BEGAN + n), at=BEGAN + n)
     await store.commit((), EMPTY, None, at=BEGAN, durable=True)
-    store.prune(4.0, at=BEGAN + 9)
+    store.retain(4.0, at=BEGAN + 9)
     await store.commit((), EMPTY, None, at=BEGAN, durable=True)
     assert list(truths(path)) == [f"d-{n}" for n in range(5, 10)]
+    await store.close()
+
+
+async def test_what_grows_too_old_is_forgotten_hour_by_hour(path: Path) -> None:
+    store = SqliteStore.open(path)
+    store.retain(60.0, at=BEGAN)
+    hour = 3600.0
+    for n, at in enumerate([BEGAN + 1, BEGAN + hour - 1, BEGAN + hour, BEGAN + 2 * hour - 1]):
+        await store.commit((), EMPTY, proposed(f"d-{n}", at=at), at=at, durable=True)
+    await store.commit((), EMPTY, None, at=BEGAN + hour, durable=True)
+    assert list(truths(path)) == ["d-1", "d-2", "d-3"]
+    await store.commit((), EMPTY, None, at=BEGAN + 2 * hour, durable=True)
+    assert list(truths(path)) == ["d-3"]
     await store.close()
 
 

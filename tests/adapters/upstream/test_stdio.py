@@ -1,5 +1,6 @@
 """A child process as an upstream: real processes, ended and counted."""
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -32,6 +33,8 @@ for line in sys.stdin:
     if method == "notifications/cancelled": seen = message["params"]; continue
     if "id" in message: print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
 """
+
+TELLS = 'print(\'{"jsonrpc":"2.0","method":"started","params":{}}\', flush=True)\n'
 
 
 class Heard:
@@ -131,13 +134,40 @@ async def test_a_child_that_ends_fails_what_was_asked_and_says_how_it_ended() ->
             await link.request("hello", None, NOWHERE)
 
 
-async def test_its_last_words_are_in_the_error(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_its_last_words_are_in_our_log_and_not_in_the_error(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "fuseboard.stderr")
     async with started() as link:
         with pytest.raises(UpstreamLost) as lost:
             await link.request("complain", None, NOWHERE)
         await gone(link.pid)
-    assert "[child] it hurts" in capfd.readouterr().err
+    assert "[child] it hurts" in caplog.messages
     assert "child" in lost.value.message
+    assert "it hurts" not in lost.value.message
+
+
+async def test_what_a_child_had_started_ends_with_it() -> None:
+    script = ANSWERS.replace(
+        'if method == "exit":',
+        'if method == "spawn": import subprocess; subprocess.Popen(["sleep", "600"], stdout=2)\n'
+        '    if method == "exit":',
+    )
+    async with started(script) as link:
+        await link.request("spawn", None, NOWHERE)
+        (grandchild,) = await anyio.to_thread.run_sync(_children, link.pid)
+        with pytest.raises(UpstreamLost):
+            await link.request("exit", None, NOWHERE)
+        await gone(grandchild)
+
+
+async def test_the_ladder_is_over_before_a_client_loses_its_patience() -> None:
+    script = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + TELLS + "time.sleep(600)"
+    heard = Heard()
+    link = await start([sys.executable, "-c", script], heard=heard)
+    await heard.told.wait()
+    began = anyio.current_time()
+    await link.close()
+    assert anyio.current_time() - began < 1.8
+    assert not link.runs
 
 
 async def test_noise_on_stdout_is_answered_as_such_and_breaks_nothing() -> None:
@@ -185,7 +215,7 @@ async def test_closing_ends_a_child_that_ignores_everything_and_what_it_started(
         "import signal, subprocess, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "grandchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        'print(\'{"jsonrpc":"2.0","method":"started","params":{}}\', flush=True)\n'
+        f"{TELLS}"
         "print(grandchild.pid, file=sys.stderr, flush=True)\n"
         "time.sleep(600)"
     )
