@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fuseboard.cedar.rules import DEFAULT_ID, RuleSet, Ruling
+from fuseboard.cedar.slice import Settled, Slice
 from fuseboard.events import CallProposed, Event, ToolListed
 from fuseboard.state import Snapshot
 from fuseboard.verdicts import Allow, Deny, Facts, Hold, Rewrite, Verdict
@@ -41,12 +42,25 @@ class PermissionsPolicy:
     def _proposed(self, event: CallProposed) -> Verdict:
         held = self._rules.slice(event.caller, event.method, event.tool)
         arguments = held.canonical(event.arguments)
-        ruling = held.decide(arguments)
+        ruling = _stricter(held.decide(arguments), held, arguments)
         deed = f"{_VERBS.get(event.method, event.method)} {event.tool.exposed}"
         verdict = _verdict(ruling, deed)
         if arguments is event.arguments or not isinstance(verdict, Allow):
             return verdict
         return _rewrite(event.arguments, arguments, verdict)
+
+
+def _stricter(ruling: Ruling, held: Slice | Settled, arguments: Mapping[str, Any]) -> Ruling:
+    """The ruling on relative paths as they are, unless a rule forbids or asks for what they are from ``./``.
+
+    A rule that lets paths through is not widened by this: only what holds a call back is looked for a second time.
+    """
+    if ruling.decide == "deny" or (anchored := held.anchored(arguments)) is arguments:
+        return ruling
+    second = held.decide(anchored)
+    if second.rule == DEFAULT_ID or second.decide == "allow" or second.decide == ruling.decide:
+        return ruling
+    return second
 
 
 def _verdict(ruling: Ruling, deed: str) -> Verdict:

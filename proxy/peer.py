@@ -48,6 +48,11 @@ class _InFlight:
         self.begun = False
         self.cancelled = False
 
+    @property
+    def connection(self) -> object:
+        """What all requests of one client on one pipe have in common."""
+        return self._peer
+
     def cancel(self) -> None:
         self.cancelled = True
         if self.begun and self.task is not None:  # a task that is cancelled before it begins never cleans up

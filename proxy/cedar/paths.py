@@ -28,6 +28,8 @@ _SEPARATOR: Final = re.compile(r"\\(?![ '\"()&;\[\]{}*?!#<>|`$])")
 _DOTTED: Final = re.compile(r"(^|[\\/])\.{1,2}([\\/]|$)")
 _ROOTED: Final = re.compile(r"[/\\]|\.{1,2}[/\\]|~[^\s/\\]*[/\\]|[A-Za-z]:[/\\]|[A-Za-z][A-Za-z0-9+.-]+://|file:", re.I)
 
+_FROM_SOMEWHERE: Final = re.compile(r"[/~]|\.{1,2}(/|$)|[A-Za-z][A-Za-z0-9+.-]*:")
+
 _PATH_KEYS: Final = frozenset(
     {"cwd", "dest", "destination", "dst", "filename", "filenames", "root", "roots", "source", "src"}
 )
@@ -88,6 +90,29 @@ def canonical_arguments(arguments: Mapping[str, Any], names: Collection[str] | N
     wanted = arguments if names is None else [name for name in names if name in arguments]
     changed = {name: new for name in wanted if (new := _canonical(name, arguments[name])) is not arguments[name]}
     return {**arguments, **changed} if changed else arguments
+
+
+def anchored_arguments(arguments: Mapping[str, Any], names: Collection[str] | None) -> Mapping[str, Any]:
+    """``arguments`` with each relative path below ``names`` written from where it starts: ``.ssh/id`` as ``./.ssh/id``.
+
+    ``like "*/.ssh/*"`` is meant for both. Returns the same object where there is no relative path.
+    """
+    wanted = arguments if names is None else [name for name in names if name in arguments]
+    changed = {name: new for name in wanted if (new := _anchored(name, arguments[name])) is not arguments[name]}
+    return {**arguments, **changed} if changed else arguments
+
+
+def _anchored(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        relative = value and is_path_like(key, value) and not _FROM_SOMEWHERE.match(value)
+        return f"./{value}" if relative else value
+    if isinstance(value, list):
+        items = [_anchored(key, item) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if isinstance(value, dict):
+        members = {name: _anchored(name, member) for name, member in value.items()}
+        return members if any(members[name] is not value[name] for name in value) else value
+    return value
 
 
 def _canonical(key: str, value: Any) -> Any:

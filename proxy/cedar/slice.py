@@ -11,7 +11,7 @@ import msgspec
 
 from fuseboard.cedar.ast import Wants
 from fuseboard.cedar.names import mistakable, tree
-from fuseboard.cedar.paths import canonical_arguments, veiled_argument
+from fuseboard.cedar.paths import anchored_arguments, canonical_arguments, veiled_argument
 from fuseboard.cedar.text import DEFAULT_ID, Decide
 from fuseboard.cedar.values import Unsayable, misfit, project
 
@@ -55,6 +55,9 @@ class Settled:
     def canonical(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return arguments
 
+    def anchored(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return arguments
+
     def decide(
         self, arguments: Mapping[str, Any], labels: Collection[str] = _NO_LABELS, *, approved: bool = False
     ) -> Ruling:
@@ -85,6 +88,11 @@ class Slice:
         """``arguments`` with the paths that a rule reads in their one spelling; the same object where none changes."""
         names = self._wants.args
         return arguments if names is not None and not names else canonical_arguments(arguments, names)
+
+    def anchored(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Canonical ``arguments`` with relative paths from ``./``; the same object where a rule reads none."""
+        names = self._wants.args
+        return arguments if names is not None and not names else anchored_arguments(arguments, names)
 
     def decide(
         self, arguments: Mapping[str, Any], labels: Collection[str] = _NO_LABELS, *, approved: bool = False

@@ -39,6 +39,7 @@ def wrap(
         typer.Option("--config", help="Rules, limits and tool facts from a file."),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What rules and traces call the server.")] = None,
+    sse: Annotated[bool, typer.Option("--sse", help="The server at URL speaks the older HTTP+SSE transport.")] = False,
     header: Annotated[
         list[str] | None,
         typer.Option("--header", metavar="NAME=VALUE", help=f"A header for the server at URL. {_SECRETS}"),
@@ -56,7 +57,8 @@ def wrap(
     words = server or []
     if not words:
         raise usage("name the server: fuseboard wrap -- COMMAND ARGS…, or fuseboard wrap --http HOST:PORT URL")
-    url = words[0] if len(words) == 1 and words[0].startswith(("http://", "https://")) else None
+    url = words[0] if words[0].startswith(("http://", "https://")) else None
+    _refuse_misfits(words, url, header, env, sse=sse)
     chosen = configuration.wrapped(
         name,
         command=() if url else words,
@@ -64,9 +66,45 @@ def wrap(
         env=_pairs(env, "--env"),
         headers=_pairs(header, "--header"),
     )
+    if sse:
+        chosen = chosen.model_copy(update={"servers": _over_sse(chosen)})
     if config is not None:
         chosen = configuration.load(config, servers=chosen.servers)
+        _refuse_rules_for_others(chosen)
     _run(chosen, http, state, verbose=verbose)
+
+
+def _refuse_misfits(
+    words: list[str], url: str | None, header: list[str] | None, env: list[str] | None, *, sse: bool
+) -> None:
+    """What is said and would be passed over in silence."""
+    if url and len(words) > 1:
+        raise usage(f"after the URL stands {words[1]!r}; a server has a URL or a command, not both")
+    if "://" in words[0] and not url:
+        raise usage(f"{words[0]}: a server's URL starts with http:// or https://")
+    if url and env:
+        raise usage("--env is for a command; a server at a URL has an environment of its own")
+    if header and not url:
+        raise usage("--header is for a server at a URL; a command has --env")
+    if sse and not url:
+        raise usage("--sse is for a server at a URL")
+
+
+def _over_sse(chosen: Config) -> dict[str, object]:
+    return {alias: server.model_copy(update={"type": "sse"}) for alias, server in chosen.servers.items()}
+
+
+def _refuse_rules_for_others(chosen: Config) -> None:
+    """Rules that were written for a server of another name would let everything through, and nobody would notice."""
+    from fnmatch import fnmatchcase
+
+    (alias,) = chosen.servers
+    named = {glob.partition("__")[0] for rule in chosen.rules for glob in rule.tools if "__" in glob}
+    if named and not any(fnmatchcase(alias, glob) for glob in named):
+        raise usage(
+            f"the rules speak of {', '.join(sorted(named))}, but this server is called {alias!r}: "
+            f"say which it is, for example --name {min(named)}"
+        )
 
 
 def serve(
@@ -94,8 +132,8 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
     from fuseboard.places import state_dir
 
     stderr = log.start(verbose=verbose or http is not None)
-    for key in unenforced(config):
-        logging.getLogger("fuseboard").warning("%s is read but not enforced by this version", key)
+    if keys := unenforced(config):
+        logging.getLogger("fuseboard").warning("read but not enforced by this version: %s", ", ".join(keys))
     place = state_dir(state, os.environ)
     if http is None:
         if sys.stdin.isatty():

@@ -31,10 +31,18 @@ def why(call: Call) -> Iterator[Text]:
     yield from _labelled("arguments", *_arguments(call))
     yield from _labelled("checks", *_checks(call))
     if call.reason:
-        yield from _labelled("told", *[Text(clean(line)) for line in call.reason.splitlines()])
+        yield from _labelled(_told(call), *[Text(clean(line)) for line in call.reason.splitlines()])
     yield from _labelled("sent", _sent(call))
     yield from _labelled("came back", *_came_back(call))
     yield from _labelled("truth", Text(call.truth.replace("_", " ")))
+
+
+def _told(call: Call) -> str:
+    """What became of the reason: the model read it, or would have (mode observe), or the call was only rewritten."""
+    if call.verdict == "rewrite":
+        return "rewritten"
+    refused = call.final or call.truth in ("denied", "schema_violation")
+    return "told" if refused else "would say"
 
 
 def _verdict(call: Call) -> Iterator[Text]:
@@ -112,7 +120,8 @@ def _mismatches(mismatches: list[dict[str, Any]]) -> Iterator[Text]:
 def _sent(call: Call) -> Text:
     if call.final:
         return Text(f"nothing: the call was refused before it reached {clean(call.upstream)}")
-    return Text(f"{clean(call.tool)} to {clean(call.upstream)}, arguments with SHA-256 {call.arguments_sha256[:12]}…")
+    what = clean(call.sent) if call.sent else f"arguments with SHA-256 {call.arguments_sha256[:12]}…"
+    return Text(f"{clean(call.tool)} to {clean(call.upstream)}, {what}")
 
 
 def _came_back(call: Call) -> Iterator[Text]:

@@ -76,6 +76,9 @@ def could_match(config: Config, glob: str, alias: str) -> bool:
 
 
 def _lint(config: Config) -> Iterator[Finding]:
+    if config.store.kind not in ("memory", "sqlite"):
+        message = f"{config.store.kind} is not supported by this version; use sqlite or memory"
+        yield config.finding(("store",), message)
     for index, rule in enumerate(config.rules):
         for key, globs in (("tools", rule.tools), ("prompts", rule.prompts)):
             for position, glob in enumerate(globs):

@@ -57,6 +57,11 @@ class CallScope:
                 params = _with_own_subscription(params, self.request_id)
         self._scope.notify(method, params)
 
+    @property
+    def connection(self) -> object:
+        """The pipe that the call came over, if that names its client; over HTTP each call is a stranger to the next."""
+        return getattr(self._scope, "connection", self)
+
     def stream(self) -> None:
         self._scope.stream()
 

@@ -45,8 +45,8 @@ class SharedSeat(LinkedSeat):
         self._probing: anyio.Event | None = None
         self._probe_fault: UpstreamFault | None = None
         self._silent = False
-        self._abandoned = False
-        """Whether a call was given up on this link, so that a message without a name may still be about it."""
+        self._abandoned: list[object] = []
+        """The connections that gave up a call on this link: a message without a name may still be about it."""
         self._subscribing = anyio.Semaphore(1)
         self._unacknowledged: CallScope | None = None
 
@@ -94,7 +94,9 @@ class SharedSeat(LinkedSeat):
         try:
             return await self._send_unscoped(method, params, scope, token, headers)
         except anyio.get_cancelled_exc_class():
-            self._abandoned = True
+            connection = getattr(scope, "connection", None)
+            if connection not in self._abandoned:
+                self._abandoned.append(connection)
             raise
 
     async def _send_unscoped(
@@ -125,7 +127,7 @@ class SharedSeat(LinkedSeat):
             self._subscribing.release()
 
     async def _open(self) -> Link:
-        self._abandoned = False
+        self._abandoned.clear()
         return await self.upstream.connect(Era.STATELESS, Inbound(self))
 
     async def _probe(self, params: bytes | None) -> bool | None:
@@ -167,8 +169,10 @@ class SharedSeat(LinkedSeat):
             self._calls.subscribed(subscriber, params)
             self._acknowledged(subscriber)
         call = self._calls.of_progress(params) if method == PROGRESS else self._calls.of_subscription(params)
-        if call is None and method != PROGRESS and not self._abandoned:
+        if call is None and method != PROGRESS:
             call = self._calls.only()
+            if call is not None and any(given_up is not call.connection for given_up in self._abandoned):
+                call = None
         if call is not None:
             call.notify(method, params)
         else:  # another caller's message must not reach this one

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuseboard.cedar import paths
 from fuseboard.cedar.paths import canonical, canonical_arguments, canonical_uri, is_path_like, veiled, veiled_argument
 
 
@@ -188,3 +189,20 @@ def test_paths_inside_of_arguments_are_found() -> None:
 def test_a_text_that_is_no_uri_is_no_business_of_uris() -> None:
     assert canonical_uri("note:a/../b") == "note:a/../b"
     assert canonical_uri("/a/../b") == "/a/../b"
+
+
+def test_relative_paths_are_told_from_where_they_start_and_others_left_alone() -> None:
+    before = {
+        "path": ".ssh/id",
+        "paths": ["a/b", "/c"],
+        "cwd": "~/x",
+        "url": "https://a/b",
+        "text": "a/b",
+        "up": "../x",
+    }
+    after = paths.anchored_arguments(before, None)
+    assert after == {**before, "path": "./.ssh/id", "paths": ["./a/b", "/c"]}
+    assert paths.anchored_arguments({"path": "/a"}, None) == {"path": "/a"}
+    same = {"path": "./a"}
+    assert paths.anchored_arguments(same, None) is same
+    assert paths.anchored_arguments(before, ["cwd"]) is before

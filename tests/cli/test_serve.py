@@ -32,6 +32,11 @@ ECHO = ["cat"]
         ),
         pytest.param(["wrap", "--header", "A=${file:nowhere}", "http://127.0.0.1:1"], "nowhere", id="no such file"),
         pytest.param(["wrap", "--name", "a__b", "--", "cat"], "a__b", id="a name must not look like a tool's prefix"),
+        pytest.param(["wrap", "ftp://host/x"], "http://", id="a URL of another kind is no command"),
+        pytest.param(["wrap", "http://host/mcp", "more"], "not both", id="a URL has no arguments"),
+        pytest.param(["wrap", "--header", "A=b", "--", "cat"], "--env", id="a command has no headers"),
+        pytest.param(["wrap", "--env", "A=b", "http://host/mcp"], "--env is for", id="a URL has no environment"),
+        pytest.param(["wrap", "--sse", "--", "cat"], "--sse is for", id="a pipe is no event stream"),
         pytest.param(["serve", "--stdio", "--http", "127.0.0.1:1"], "exclude", id="one face at a time"),
         pytest.param(["serve", "--config", "nowhere.yaml"], "nowhere.yaml", id="a missing file is named"),
         pytest.param(["serve", "--nonsense"], "--nonsense", id="an unknown option is named"),
@@ -59,7 +64,22 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 async def test_keys_that_are_not_enforced_are_named_at_the_start(tmp_path: Path) -> None:
     command = raw_command(FrameLog(tmp_path / "upstream.log"))
     async with wrapped(command, tmp_path, front="http", config="loops: {repeat: 5}\n") as proxy:
-        assert "loops is read but not enforced" in proxy.stderr
+        assert "not enforced by this version: loops" in proxy.stderr
+
+
+RULES = "rules: [{id: r, tools: files__*, decide: deny}]\n"
+
+
+async def test_rules_for_a_server_of_another_name_are_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES)
+    done = await fuseboard("wrap", "--config", str(tmp_path / "rules.yaml"), "--", "cat", state=tmp_path, ok=False)
+    assert done.returncode == 2
+    assert "--name files" in done.stderr.decode()
+
+
+async def test_stdin_from_nowhere_ends_it_in_order(tmp_path: Path) -> None:
+    done = await fuseboard("wrap", "--", "cat", state=tmp_path)
+    assert done.returncode == 0
 
 
 async def test_a_secret_comes_by_reference_and_a_slip_does_not_show_it(tmp_path: Path) -> None:

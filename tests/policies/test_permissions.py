@@ -185,3 +185,25 @@ def test_a_call_and_its_listing_never_disagree(path: str) -> None:
     policy = PermissionsPolicy(ON_PATHS)
     if isinstance(policy.decide(ToolListed(0.0, ANA, READ), EMPTY), Deny):
         assert isinstance(policy.decide(call(READ, {"path": path}), EMPTY), Deny)
+
+
+@pytest.mark.parametrize(
+    "path", [".ssh/id", "./.ssh/id", "x/../.ssh/id", "a/.ssh/id", "/home/ana/.ssh/id", "~/.ssh/id", "%2Essh/id"]
+)
+def test_a_secret_file_is_one_from_wherever_its_path_starts(path: str) -> None:
+    verdict = _judge(READ, {"path": path})
+    assert isinstance(verdict, Deny)
+    assert verdict.rule == "no-secret-files"
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        pytest.param("docs/a", "allow", id="where its pattern fits the path as it is"),
+        pytest.param("src/a", "deny", id="not where it does not"),
+        pytest.param("docs/../src/a", "deny", id="nor where it only seems to"),
+    ],
+)
+def test_a_rule_that_allows_relative_paths_still_does(path: str, verdict: str) -> None:
+    rules = [FakeRule("docs", "allow", when='context.args has path && context.args.path like "docs/*"')]
+    assert name_of(_judge(READ, {"path": path}, rules, "deny")) == verdict
