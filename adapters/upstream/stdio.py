@@ -37,6 +37,9 @@ The client that ends us gives us 2 s before it kills us (mcp 2.3, ``client/stdio
 
 def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
     """The child's whole environment."""
+
+LAST_WORDS_S: Final = 0.2
+"""How long the end of its stderr is waited for after its own end."""
     inherited = {name: own[name] for name in INHERITED if name in own and not own[name].startswith("()")}
     return {**inherited, **named}
 
@@ -53,6 +56,8 @@ class _Child(asyncio.SubprocessProtocol):
         self.complained = False
         self.gone = asyncio.Event()
         self.exited = asyncio.Event()
+        self.silent = asyncio.Event()
+        """Nothing more comes on its stderr."""
         self.on_gone: Callable[[], None] = lambda: None
         self.on_exit: Callable[[], None] = lambda: None
 
@@ -60,7 +65,9 @@ class _Child(asyncio.SubprocessProtocol):
         (self._stdout if fd == 1 else self._stderr).feed(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd != 2:
+        if fd == 2:
+            self.silent.set()
+        else:
             self._end()
 
     def process_exited(self) -> None:
@@ -187,6 +194,8 @@ class StdioLink:
                 with anyio.move_on_after(EXIT_GRACE_S):
                     await self._child.exited.wait()
                     break
+            with anyio.move_on_after(LAST_WORDS_S):  # closing the pipes throws away what is still in them
+                await self._child.silent.wait()
             self._transport.close()
             self._closed.set()
 

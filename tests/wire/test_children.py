@@ -173,7 +173,7 @@ async def test_after_a_crash_another_child_serves_and_the_record_says_what_happe
         assert error["code"] == 5020
         assert "exit code 3" in error["message"]
         assert "Segmentation fault" not in json.dumps(error)
-        assert "[odd] Segmentation fault, or so" in proxy.stderr
+        await eventually(lambda: "[odd] Segmentation fault, or so" in proxy.stderr)
         assert await text(client, "pid") != before
         assert [record["truth"] for record in await truths(proxy, 3)] == ["ok", "lost", "ok"]
 
