@@ -28,6 +28,9 @@ _stderr_log = logging.getLogger("fuseboard.stderr")
 INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """What a child inherits, the SDK's default set (mcp 2.3, ``client/stdio.py``). The rest of our environment is ours."""
 
+LAST_WORDS_S: Final = 0.2
+"""How long the end of a child's stderr is waited for after its own end."""
+
 EXIT_GRACE_S: Final = 0.5
 """How long a child may take to end after each step of the ladder: stdin closed, SIGTERM, SIGKILL.
 
@@ -37,9 +40,6 @@ The client that ends us gives us 2 s before it kills us (mcp 2.3, ``client/stdio
 
 def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
     """The child's whole environment."""
-
-LAST_WORDS_S: Final = 0.2
-"""How long the end of its stderr is waited for after its own end."""
     inherited = {name: own[name] for name in INHERITED if name in own and not own[name].startswith("()")}
     return {**inherited, **named}
 
