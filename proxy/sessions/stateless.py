@@ -101,12 +101,14 @@ class StatelessSession(ClientSession):
             except UpstreamFault as fault:
                 _log.info("%s is left out: %s", alias, fault.message)
                 call.absent(alias)
+            except Exception:  # a task's root: one odd upstream must not end the board
+                _log.exception("%s is left out", alias)
+                call.absent(alias)
 
-        async with anyio.create_task_group() as tasks:
-            for alias in upstreams:
-                tasks.start_soon(take, alias)
-            await call.wait()
-            tasks.cancel_scope.cancel()
+        for alias in upstreams:
+            # Tasks of the board: a server that is slow to start goes on starting, and the next list has it.
+            self._board.tasks.start_soon(take, alias)
+        await call.wait()
         return [seats[alias] for alias in upstreams if alias in seats]
 
     async def _bridge(self, upstream: Upstream) -> ForStatelessClient:
