@@ -9,13 +9,13 @@ import anyio
 import anyio.abc
 
 from fuseboard.exchange import Exchange
-from fuseboard.ports import Origin, Reply, Scope, Session
+from fuseboard.ports import Origin, Scope, Session
 from fuseboard.routing import Origins
 from fuseboard.runs import Runs
+from fuseboard.scopes import Silent
 from fuseboard.sessions.handshake import HandshakeSession
 from fuseboard.sessions.stateless import StatelessSession
 from fuseboard.upstreams import inspection
-from fuseboard.upstreams.seats import NOWHERE
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 
@@ -101,22 +101,12 @@ class Board:
         self._sessions.pop(session, None)
 
 
-class _Everyone:
+class _Everyone(Silent):
     """The scope of what concerns every client of the handshake era."""
 
-    request_id: bytes | None = None
-
     def __init__(self, board: Board) -> None:
+        super().__init__()
         self._board = board
 
     def notify(self, method: str, params: bytes | None) -> None:
         self._board.tell(method, params)
-
-    def stream(self) -> None:
-        return None
-
-    def release(self) -> None:
-        return None
-
-    async def request(self, method: str, params: bytes | None) -> Reply:
-        return await NOWHERE.request(method, params)

@@ -14,7 +14,7 @@ FLOORS: dict[int, str] = {
     0: "errors events policy ports state verdicts",
     1: "catalog cedar config era ids listings param_headers pipeline places policies recording refusals routing runs "
     "schemas truth wire",
-    2: "exchange gateway peer sessions upstreams",
+    2: "bridges exchange gateway peer scopes sessions upstreams",
     3: "adapters",
     4: "app cli __main__",
 }

@@ -28,6 +28,7 @@ from fuseboard.listings import KINDS, RESOURCES, TEMPLATES, TOOLS, Kind
 from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.routing import Origins, split
 from fuseboard.runs import Run
+from fuseboard.scopes import Silent
 from fuseboard.state import EMPTY
 from fuseboard.upstreams.listing import LIST_TIMEOUT_S, PAGES, Listing
 from fuseboard.upstreams.seats import Absent, Refused, Seat
@@ -212,7 +213,7 @@ class ClientSession:
         return listing.catalog.find(tool.name)
 
     async def _learn(self, seat: Seat, listing: Listing, request: Request) -> None:
-        await listing.ensure(seat, _own_params(request), _Silent(request.id), clock=self._board.now)
+        await listing.ensure(seat, _own_params(request), Silent(request.id), clock=self._board.now)
 
     def _kind_of_caller(self, request: Request) -> bytes:
         """What an upstream may make its list depend on, within one link."""
@@ -308,7 +309,7 @@ class ClientSession:
             return await self._seat_even_if_down(self._only, request)
         if (alias := self._board.origins.find(uri)) is None:
             for kind in (RESOURCES, TEMPLATES):
-                await self._list_many(kind, request, _Silent(request.id))
+                await self._list_many(kind, request, Silent(request.id))
             alias = self._board.origins.find(uri)
         if alias is None:
             raise ProtocolFault(INVALID_PARAMS, f"Resource not found: {uri}; no upstream listed it")
@@ -326,25 +327,6 @@ class ClientSession:
             return await seat.request(request.method, splice.with_fields(request.params, ref=ref), scope)
         seat = await self._seat_of_resource(str(ref.get("uri")), request, scope)
         return await self._relay(seat, request, scope)
-
-
-class _Silent:
-    """The scope of a request that the proxy makes for its own use: the client is not told of its progress."""
-
-    def __init__(self, request_id: bytes | None) -> None:
-        self.request_id = request_id
-
-    def notify(self, method: str, params: bytes | None) -> None:
-        return None
-
-    def stream(self) -> None:
-        return None
-
-    def release(self) -> None:
-        return None
-
-    async def request(self, method: str, params: bytes | None) -> Reply:
-        return frames.failure(METHOD_NOT_FOUND, f"{method} cannot be answered inside a listing")
 
 
 def unsupported_version(requested: Any) -> Reply:

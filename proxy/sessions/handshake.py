@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from fuseboard import __version__, era
+from fuseboard.bridges.handshake_client import ForHandshakeClient
 from fuseboard.era import Era
 from fuseboard.errors import INVALID_REQUEST, METHOD_NOT_FOUND, ProtocolFault, UpstreamFault, UpstreamUnreachable
 from fuseboard.events import Caller
@@ -18,7 +19,6 @@ from fuseboard.runs import Run
 from fuseboard.sessions.client import EMPTY_RESULT, Board, ClientSession
 from fuseboard.sessions.introductions import LIST_CHANGED, merged_capabilities, merged_instructions
 from fuseboard.sessions.rollcall import RollCall
-from fuseboard.upstreams.bridges import ForHandshakeClient
 from fuseboard.upstreams.handshake import CommonSeat, HandshakeSeat
 from fuseboard.upstreams.seats import Refused, Seat
 from fuseboard.upstreams.shared import SharedSeats

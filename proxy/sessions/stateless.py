@@ -10,17 +10,18 @@ import anyio
 import msgspec
 
 from fuseboard import __version__, era
+from fuseboard.bridges.stateless_client import ForStatelessClient
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault
 from fuseboard.events import Caller
 from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.runs import Run, Runs
+from fuseboard.scopes import NOWHERE
 from fuseboard.sessions.client import Board, ClientSession, unsupported_version
 from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
 from fuseboard.sessions.rollcall import RollCall
-from fuseboard.upstreams.bridges import ForStatelessClient
 from fuseboard.upstreams.handshake import CommonSeat
-from fuseboard.upstreams.seats import NOWHERE, Refused, Seat
+from fuseboard.upstreams.seats import Refused, Seat
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames

@@ -12,8 +12,9 @@ from fuseboard import era
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamFault
 from fuseboard.events import Tool
+from fuseboard.scopes import NOWHERE
 from fuseboard.upstreams.handshake import HandshakeSeat
-from fuseboard.upstreams.seats import NOWHERE, Seat
+from fuseboard.upstreams.seats import Seat
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 

@@ -13,7 +13,7 @@ import anyio.abc
 import msgspec
 
 from fuseboard.era import Era
-from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamUnreachable
+from fuseboard.errors import UpstreamFault, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Scope
 from fuseboard.upstreams.calls import (
     Calls,
@@ -21,7 +21,6 @@ from fuseboard.upstreams.calls import (
 )
 from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.upstream import Upstream
-from fuseboard.wire import frames
 
 _log = logging.getLogger("fuseboard.seat")
 
@@ -84,27 +83,6 @@ class Absent:
 
     async def close(self) -> None:
         return None
-
-
-class _Nowhere:
-    """The scope of what no client asked for."""
-
-    request_id: bytes | None = None
-
-    def notify(self, method: str, params: bytes | None) -> None:
-        return None
-
-    def stream(self) -> None:
-        return None
-
-    def release(self) -> None:
-        return None
-
-    async def request(self, method: str, params: bytes | None) -> Reply:
-        return frames.failure(METHOD_NOT_FOUND, f"no client is there to answer {method}")
-
-
-NOWHERE: Final = _Nowhere()
 
 
 class LinkedSeat:

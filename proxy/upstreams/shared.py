@@ -13,6 +13,7 @@ import msgspec
 from fuseboard.era import SERVER_INFO_KEY, Era, speaks_stateless
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Link, Reply, Request, Result, Scope
+from fuseboard.scopes import NOWHERE
 from fuseboard.upstreams.calls import (
     ACKNOWLEDGED,
     LISTEN,
@@ -23,7 +24,7 @@ from fuseboard.upstreams.calls import (
 )
 from fuseboard.upstreams.handshake import CommonSeat
 from fuseboard.upstreams.listing import Listing, Listings
-from fuseboard.upstreams.seats import NO_HEADERS, NOWHERE, TOOLS_CHANGED, Inbound, LinkedSeat, object_of
+from fuseboard.upstreams.seats import NO_HEADERS, TOOLS_CHANGED, Inbound, LinkedSeat, object_of
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames, splice
 

@@ -9,8 +9,8 @@ from fuseboard.catalog import Definitions
 from fuseboard.config import StdioServer
 from fuseboard.errors import UpstreamFault, UpstreamTimeout
 from fuseboard.routing import Names
+from fuseboard.scopes import NOWHERE
 from fuseboard.upstreams.listing import LIST_TIMEOUT_S, Listing, Listings
-from fuseboard.upstreams.seats import NOWHERE
 from support.fake_server import FakeServer, FakeTool, hangs
 from support.seating import Seating, seating
 from support.virtual_time import anyio_backend

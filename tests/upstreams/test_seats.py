@@ -8,7 +8,8 @@ import pytest
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamUnreachable
 from fuseboard.ports import Failure, Handler, Reply
-from fuseboard.upstreams.seats import NOWHERE, Absent
+from fuseboard.scopes import NOWHERE
+from fuseboard.upstreams.seats import Absent
 from support.fake_server import Asked, FakeLink, FakeServer, result
 from support.gate import settle
 from support.links import CallScope

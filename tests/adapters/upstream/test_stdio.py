@@ -14,7 +14,7 @@ import pytest
 from fuseboard.adapters.upstream.stdio import INHERITED, StdioLink, child_environment
 from fuseboard.errors import UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Reply, Request, Scope
-from fuseboard.upstreams.seats import NOWHERE
+from fuseboard.scopes import NOWHERE
 from support.links import CallScope, params, value
 
 ANSWERS = """
