@@ -142,3 +142,9 @@ def accepts(header: bytes | None) -> tuple[bool, bool]:
         return True, True
     json = bool(kinds & {b"application/json", b"application/*"})
     return json, bool(kinds & {b"text/event-stream", b"text/*"})
+
+
+@functools.lru_cache(maxsize=64)
+def prefers_streams(header: bytes | None) -> bool:
+    """Whether an ``Accept`` header names event streams first; nearly all clients name JSON first."""
+    return (header or b"").lstrip().lower().startswith(b"text/event-stream")

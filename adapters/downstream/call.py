@@ -76,6 +76,7 @@ class Call:
         finally:
             self._task = None
             self._timer.cancel()
+            self._over()
             if self._watcher is not None:
                 self._watcher.cancel()
 
@@ -128,6 +129,9 @@ class Call:
 
     def _opened(self, outlet: Outlet) -> None:
         """The answer has become a stream."""
+
+    def _over(self) -> None:
+        """The handler is done."""
 
     def _emit(self, frame: bytes) -> None:
         """Send a message of this request."""

@@ -21,6 +21,7 @@ class Limits:
         sessions: open sessions of the handshake revisions (503).
         session_idle_s: without a request, an open stream or an answer awaited, a session ends.
         linger_s: after this long, a request is watched for its client going away.
+        poll_s: after this long, a client that prefers streams and can resume them is left to come back for the rest.
         ping_s: the longest silence on a stream; also when a silent request turns into one.
         queue_bytes: unsent bytes of one stream; a reader slower than that loses the connection, not the events.
         replay_bytes: events kept for each session, for clients that come back.
@@ -37,6 +38,7 @@ class Limits:
     sessions: int = 10_000
     session_idle_s: float = 30 * 60.0
     linger_s: float = 0.05
+    poll_s: float = 0.1
     ping_s: float = 15.0
     queue_bytes: int = 8 * _MIB
     replay_bytes: int = 1 * _MIB

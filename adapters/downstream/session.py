@@ -151,6 +151,15 @@ class SessionCall(Call):
         self._session = session
         self._stream: EventStream | None = None
         self._stream_id = 0
+        self._polling: asyncio.TimerHandle | None = None
+
+    def prefer_streams(self) -> None:
+        """Answer as the client likes best: by a stream, and one that it polls where that lasts (2025-11-25, SEP-1699).
+
+        What the upstream's transport says of a stream's form is passed on; a pipe says nothing, and then this decides.
+        """
+        self.stream()
+        self._polling = asyncio.get_running_loop().call_later(self._limits.poll_s, self.release)
 
     async def request(self, method: str, params: bytes | None) -> Reply:
         if self._task is None:
@@ -176,6 +185,10 @@ class SessionCall(Call):
 
     def _emit(self, frame: bytes) -> None:
         self._committed().push(frame)
+
+    def _over(self) -> None:
+        if self._polling is not None:
+            self._polling.cancel()
 
     def _end(self, frame: bytes | None) -> None:
         assert self._stream is not None

@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 
 from fuseboard.adapters.downstream import ladder
-from fuseboard.adapters.downstream.asgi import Incoming, Refusal, accepts, empty, refuse
+from fuseboard.adapters.downstream.asgi import Incoming, Refusal, accepts, empty, prefers_streams, refuse
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.session import HttpSession, SessionCall
 from fuseboard.adapters.downstream.streams import Outlet
@@ -144,6 +144,8 @@ class Streamable:
             message = "a request with this id is still being answered; use a new id for each"
             return await refuse(http.send, Refusal(400, message), id=request.id)
         call = session.calls[request.id] = SessionCall(http, request.id, self._limits, session)
+        if prefers_streams(http.head.get(b"accept")):
+            call.prefer_streams()
         try:
             reply = await call.run(session.handler, request)
         finally:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fuseboard.adapters.downstream.asgi import Caller, Head, Incoming, Refusal, accepts
+from fuseboard.adapters.downstream.asgi import Caller, Head, Incoming, Refusal, accepts, prefers_streams
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,20 @@ from fuseboard.adapters.downstream.asgi import Caller, Head, Incoming, Refusal, 
 )
 def test_what_a_client_accepts(header: bytes | None, json: bool, stream: bool) -> None:
     assert accepts(header) == (json, stream)
+
+
+@pytest.mark.parametrize(
+    ("header", "prefers"),
+    [
+        (b"text/event-stream, application/json", True),
+        (b" Text/Event-Stream,application/json", True),
+        (b"application/json, text/event-stream", False),
+        (b"*/*", False),
+        (None, False),
+    ],
+)
+def test_what_a_client_names_first_it_prefers(header: bytes | None, prefers: bool) -> None:
+    assert prefers_streams(header) is prefers
 
 
 def test_values_come_without_the_white_space_around_them() -> None:

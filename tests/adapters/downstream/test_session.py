@@ -3,6 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Reply, Request, Result, Scope
 from support.edge import Event, answer_to, frame, serving
 from support.gateway import FakeGateway, result, says
@@ -340,5 +341,56 @@ async def test_an_upstream_that_wants_to_be_polled_is_polled_by_the_client_too()
             (priming,) = await wire.events()
         go_on.set()
         async with client.listening(last=priming.id) as (_, wire):
+            (final,) = await wire.events()
+    assert final.json["id"] == 7
+
+
+STREAMS_FIRST = "text/event-stream, application/json"
+
+
+async def test_a_client_that_names_streams_first_gets_one_even_for_a_plain_answer() -> None:
+    async with serving(FakeGateway()) as served:
+        client = await served.open()
+        answer = await client.ask(frame(7, "tools/list"), Accept=STREAMS_FIRST)
+        assert answer.streams
+        plain = await client.ask(frame(8, "tools/list"))
+        assert not plain.streams
+
+
+async def test_a_client_that_names_streams_first_is_left_to_poll_for_what_lasts() -> None:
+    gateway = FakeGateway()
+    go_on = anyio.Event()
+
+    async def last(request: Request, scope: Scope) -> Reply:
+        scope.notify("notifications/progress", b'{"progress":1}')
+        await go_on.wait()
+        return result({})
+
+    gateway.acts["tools/call"] = last
+    async with serving(gateway, limits=Limits(linger_s=0.01, poll_s=0.02)) as served:
+        client = await served.open(Accept=STREAMS_FIRST)
+        async with client.asking(frame(7, "tools/call", CALL)) as wire:
+            await wire.answer()
+            priming, progress = await wire.events()
+        go_on.set()
+        async with client.listening(last=progress.id) as (_, wire):
+            (final,) = await wire.events()
+    assert (priming.data, priming.retry) == ("", "1000")
+    assert final.json["id"] == 7
+
+
+async def test_a_client_of_an_older_revision_is_not_left_to_poll() -> None:
+    gateway = FakeGateway()
+    gateway.acts["initialize"] = says({"protocolVersion": "2025-06-18"})
+
+    async def last(request: Request, scope: Scope) -> Reply:
+        await anyio.sleep(0.1)
+        return result({})
+
+    gateway.acts["tools/call"] = last
+    async with serving(gateway, limits=Limits(linger_s=0.01, poll_s=0.02)) as served:
+        client = await served.open(Accept=STREAMS_FIRST)
+        async with client.asking(frame(7, "tools/call", CALL)) as wire:
+            await wire.answer()
             (final,) = await wire.events()
     assert final.json["id"] == 7
