@@ -159,7 +159,7 @@ class SessionCall(Call):
         What the upstream's transport says of a stream's form is passed on; a pipe says nothing, and then this decides.
         """
         self.stream()
-        self._polling = asyncio.get_running_loop().call_later(self._limits.poll_s, self.release)
+        self._polling = asyncio.get_running_loop().call_later(self._limits.poll_s, self._let_poll)
 
     async def request(self, method: str, params: bytes | None) -> Reply:
         if self._task is None:
@@ -172,6 +172,7 @@ class SessionCall(Call):
         For an upstream that did so to us. A client of an older revision would take the end for the end.
         """
         if self._task is not None and (stream := self._committed()).resumable:
+            self._over()
             stream.detach()
 
     def _opened(self, outlet: Outlet) -> None:
@@ -185,6 +186,11 @@ class SessionCall(Call):
 
     def _emit(self, frame: bytes) -> None:
         self._committed().push(frame)
+
+    def _let_poll(self) -> None:
+        """Once: a client that has come back by now waits for the rest, and is not sent away again."""
+        if self._outlet is None or self._outlet.open:
+            self.release()
 
     def _over(self) -> None:
         if self._polling is not None:

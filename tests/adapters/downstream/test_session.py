@@ -394,3 +394,25 @@ async def test_a_client_of_an_older_revision_is_not_left_to_poll() -> None:
             await wire.answer()
             (final,) = await wire.events()
     assert final.json["id"] == 7
+
+
+async def test_a_client_that_came_back_is_not_sent_away_again() -> None:
+    gateway = FakeGateway()
+    go_on = anyio.Event()
+
+    async def poll(request: Request, scope: Scope) -> Reply:
+        scope.release()
+        await go_on.wait()
+        return result({})
+
+    gateway.acts["tools/call"] = poll
+    async with serving(gateway, limits=Limits(linger_s=0.01, poll_s=0.1)) as served:
+        client = await served.open(Accept=STREAMS_FIRST)
+        async with client.asking(frame(7, "tools/call", CALL)) as wire:
+            await wire.answer()
+            (priming,) = await wire.events()
+        async with client.listening(last=priming.id) as (_, wire):
+            await anyio.sleep(0.2)  # past the time at which it would have been left to poll
+            go_on.set()
+            (final,) = await wire.events()
+    assert final.json["id"] == 7
