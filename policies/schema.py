@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec.structs import asdict
 
@@ -16,6 +16,7 @@ RESULT_RULE = "schema.result"
 UNUSABLE_RULE = "schema.unusable"
 
 _TOOL_CALL = "tools/call"
+_ABSENT: Final = object()
 
 
 class SchemaPolicy:
@@ -26,6 +27,7 @@ class SchemaPolicy:
     """
 
     name = "schema"
+    tells_callers_apart = False
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return ()
@@ -44,6 +46,9 @@ def _proposed(event: CallProposed) -> Verdict:
         if schema is not None and schema.refusal is not None:
             return _unusable(tool.exposed, part, schema.refusal)
     if tool.arguments is None or not (mismatches := tool.arguments.mismatches(event.arguments)):
+        return Allow()
+    given = _given(event.arguments, tool.mirrored or ())
+    if given is not event.arguments and not (mismatches := tool.arguments.mismatches(given)):
         return Allow()
     reason = _told(
         f"The arguments of {tool.exposed} do not fit its schema, so the call was not sent:",
@@ -73,6 +78,27 @@ def _returned(event: CallReturned) -> Verdict:
         "use another tool, or tell the user.",
     )
     return Deny(RESULT_RULE, reason, _facts(mismatches))
+
+
+def _given(arguments: Mapping[str, Any], mirrored: Iterable[tuple[str, ...]]) -> Mapping[str, Any]:
+    """The arguments without those that are ``null`` where a header mirrors them.
+
+    There ``null`` means "not provided", whatever the declared type (2026-07-28, streamable-http, "Custom headers").
+    """
+    for path in mirrored:
+        arguments = _without_null(arguments, path)
+    return arguments
+
+
+def _without_null(arguments: Mapping[str, Any], path: tuple[str, ...]) -> Mapping[str, Any]:
+    name, *deeper = path
+    value = arguments.get(name, _ABSENT)
+    if not deeper:
+        return {key: kept for key, kept in arguments.items() if key != name} if value is None else arguments
+    if not isinstance(value, Mapping):
+        return arguments
+    inner = _without_null(value, tuple(deeper))
+    return arguments if inner is value else {**arguments, name: inner}
 
 
 def _unfinished(result: Mapping[str, Any]) -> bool:

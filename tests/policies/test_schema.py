@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fuseboard.events import CallReturned, ToolListed
+from fuseboard.events import CallReturned, Mirrored, ToolListed
 from fuseboard.policies.schema import SchemaPolicy
 from fuseboard.schemas.compiled import compile_schema
 from fuseboard.state import EMPTY
@@ -46,6 +46,26 @@ def test_a_key_in_other_letters_is_told_its_exact_name() -> None:
 
 def test_a_tool_without_a_schema_is_not_judged() -> None:
     assert _propose({"anything": 1}, arguments=None) == Allow()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "goes_on"),
+    [
+        ({"path": "/x", "lines": None}, True),
+        ({"path": "/x", "deep": {"on": None}}, True),
+        ({"path": None, "lines": None}, False),
+        ({"path": "/x", "lines": None, "deep": {"on": "yes"}}, False),
+        ({"path": "/x", "other": None}, False),
+        ({"path": "/x", "deep": None}, False),
+    ],
+)
+def test_null_where_a_header_mirrors_the_argument_means_not_provided(arguments: dict[str, Any], goes_on: bool) -> None:
+    boolean = {"type": "object", "properties": {"on": {"type": "boolean"}}}
+    schema = {**PATH, "properties": {**PATH["properties"], "deep": boolean, "other": {"type": "string"}}}
+    paths = {("path",): "string", ("lines",): "integer", ("deep", "on"): "boolean"}
+    mirrored = {path: Mirrored("-".join(path), kind) for path, kind in paths.items()}
+    verdict = _propose(arguments, arguments=compile_schema(schema), mirrored=mirrored)
+    assert isinstance(verdict, Allow) is goes_on
 
 
 def test_a_call_that_does_not_fit_is_told_how_to() -> None:
@@ -117,7 +137,7 @@ def test_results_that_break_the_promise_are_withheld(result: dict[str, Any], fou
 
 
 def test_listings_are_no_question_of_schemas() -> None:
-    event = ToolListed(0.0, call().caller, replace(TOOL, arguments=BAD))
+    event = ToolListed(call().caller, replace(TOOL, arguments=BAD))
     assert SchemaPolicy().decide(event, EMPTY) == Allow()
     assert SchemaPolicy().keys(event) == ()
 
