@@ -43,7 +43,48 @@ class Put:
     ttl_s: float
 
 
-Write: TypeAlias = Add | Push | Put
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Hold ``amounts`` (by unit) of the account ``key`` for ``call``, for ``hold_s`` at most.
+
+    The store refuses the whole commit where what is used and held would pass a unit's ceiling. The same call again
+    holds nothing more. With ``window_s``, what was used counts for that long only.
+    """
+
+    key: str
+    call: str
+    amounts: Mapping[str, float]
+    ceilings: Mapping[str, float]
+    hold_s: float
+    ttl_s: float
+    window_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """End the hold of ``call`` on the account ``key``: ``amounts`` are what it took. Without a hold nothing happens."""
+
+    key: str
+    call: str
+    amounts: Mapping[str, float]
+    ttl_s: float
+    window_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Take one place at a rate of one every ``interval_s``, of which ``burst`` may be taken at once.
+
+    The store refuses the whole commit where it is too early (GCRA, ITU-T I.371).
+    """
+
+    key: str
+    interval_s: float
+    burst: int
+    ttl_s: float
+
+
+Write: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ expired and was made anew never looks unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from fuseboard.state import EMPTY, Add, Push, Snapshot, Write
+from fuseboard import accounts
+from fuseboard.state import EMPTY, Add, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
 
+REFUSED: Final = object()
 _SWEEP_EVERY = 1024
 
 
@@ -54,18 +56,12 @@ class Table:
         changed: dict[str, Cell] = {}
         for write in writes:
             key = write.key
-            cell = changed.get(key) or self._live(key, at)
-            if isinstance(write, Add):
-                value = (cell.value if cell else 0) + write.amount
-                # A refund is never refused, not even above a ceiling that was lowered meanwhile.
-                if write.amount > 0 and write.ceiling is not None and value > write.ceiling:
-                    return None
-            elif isinstance(write, Push):
-                value = _tail(cell.value if cell else [], write)
-            elif self._changed_since(read, key, at):
+            if isinstance(write, Put) and self._changed_since(read, key, at):
                 return None
-            else:
-                value = write.value
+            cell = changed.get(key) or self._live(key, at)
+            value = _written(cell.value if cell else None, write, at)
+            if value is REFUSED:
+                return None
             changed[key] = Cell(value, version, at + write.ttl_s)
         self._version = version
         self._cells.update(changed)
@@ -87,6 +83,27 @@ class Table:
         if self._sweep_in <= 0:
             self._cells = {key: cell for key, cell in self._cells.items() if at < cell.expires_at}
             self._sweep_in = max(_SWEEP_EVERY, len(self._cells))
+
+
+def _written(before: Any, write: Write, at: float) -> Any:
+    """The value after a write, :data:`REFUSED` where a ceiling or a rate does not let it be written."""
+    match write:
+        case Put(value=value):
+            return value
+        case Push():
+            return _tail([] if before is None else before, write)
+        case Add(amount=amount, ceiling=ceiling):
+            after = (0 if before is None else before) + amount
+            # A refund is never refused, not even above a ceiling that was lowered meanwhile.
+            return REFUSED if amount > 0 and ceiling is not None and after > ceiling else after
+        case Reserve():
+            account = accounts.reserve(before, write, at=at)
+            return REFUSED if account is None else account
+        case Settle():
+            return accounts.settle(before, write, at=at)
+        case Throttle():
+            arrival = accounts.throttle(before, write, at=at)
+            return REFUSED if arrival is None else arrival
 
 
 def _tail(items: Any, push: Push) -> list[Any]:

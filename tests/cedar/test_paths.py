@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fuseboard.cedar import paths
@@ -89,7 +89,9 @@ def test_decoding_in_one_walk_is_decoding_until_nothing_changes(text: str) -> No
     before, decoded = "", text
     while decoded != before:
         before, decoded = decoded, re.sub("%([0-9A-Fa-f]{2})", character, decoded)
-    assert canonical(f"/{text}") == "/" + "/".join(filter(None, decoded.split("/")))
+    parts = decoded.split("/")
+    assume(".." not in parts)
+    assert canonical(f"/{text}") == "/" + "/".join(part for part in parts if part not in ("", "."))
 
 
 @pytest.mark.parametrize("knot", [lambda n: "%6" + "%3" * n + "%31", lambda n: "%" * n + "3" * n], ids=["%3%3", "%%33"])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuseboard.adapters.stores.table import Table
-from fuseboard.state import EMPTY, Add, Push, Put, Snapshot
+from fuseboard.state import EMPTY, Add, Push, Put, Reserve, Settle, Snapshot, Throttle
 
 AT = 1000.0
 
@@ -135,3 +135,28 @@ def test_no_order_of_adds_passes_the_ceiling(amounts: list[int], ceiling: int) -
     table = Table()
     admitted = [n for n in amounts if table.apply([add(n, ceiling=ceiling)], EMPTY, at=AT) is not None]
     assert sum(admitted) == table.read(["k"], at=AT).get("k", 0) <= ceiling
+
+
+def test_a_reservation_that_does_not_fit_refuses_the_whole_commit() -> None:
+    table = Table()
+    first = Reserve("run", "a", {"calls": 1}, {"calls": 1}, 60, 3600)
+    assert table.apply([first, add()], EMPTY, at=1.0)
+    second = Reserve("run", "b", {"calls": 1}, {"calls": 1}, 60, 3600)
+    assert table.apply([add(), second], EMPTY, at=2.0) is None
+    assert table.read(["k"], at=2.0).get("k") == 1
+
+
+def test_a_rate_refuses_the_whole_commit_until_it_is_time() -> None:
+    table = Table()
+    take = Throttle("rate", 10.0, 1, 60)
+    assert table.apply([take], EMPTY, at=1.0)
+    assert table.apply([add(), take], EMPTY, at=5.0) is None
+    assert table.apply([add(), take], EMPTY, at=11.0)
+    assert table.read(["k"], at=11.0).get("k") == 1
+
+
+def test_a_settled_reservation_leaves_what_the_call_took() -> None:
+    table = Table()
+    table.apply([Reserve("run", "a", {"output_bytes": 100}, {}, 60, 3600)], EMPTY, at=1.0)
+    table.apply([Settle("run", "a", {"output_bytes": 7}, 3600)], EMPTY, at=2.0)
+    assert table.read(["run"], at=2.0).get("run") == {"held": {}, "used": {"output_bytes": 7}}
