@@ -9,7 +9,7 @@ import anyio.abc
 from fuseboard.config import HttpServer, StdioServer
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamUnreachable
-from fuseboard.ports import Handler, Link
+from fuseboard.ports import Inbound, Link
 from fuseboard.upstreams.upstream import Connect
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Connector:
         if self._pool is not None:
             await self._pool.close()
 
-    async def _child(self, alias: str, server: StdioServer, inbound: Handler) -> Link:
+    async def _child(self, alias: str, server: StdioServer, inbound: Inbound) -> Link:
         from fuseboard.adapters.upstream.stdio import StdioLink
 
         return await StdioLink.start(
@@ -47,7 +47,7 @@ class Connector:
             limit_bytes=self._limit_bytes,
         )
 
-    async def _http(self, alias: str, server: HttpServer, era: Era, inbound: Handler) -> Link:
+    async def _http(self, alias: str, server: HttpServer, era: Era, inbound: Inbound) -> Link:
         if era is Era.STATELESS:
             from fuseboard.adapters.upstream.http import HttpLink
 
@@ -70,7 +70,7 @@ class Connector:
             limit_bytes=self._limit_bytes,
         )
 
-    async def _sse(self, alias: str, server: HttpServer, era: Era, inbound: Handler) -> Link:
+    async def _sse(self, alias: str, server: HttpServer, era: Era, inbound: Inbound) -> Link:
         if era is Era.STATELESS:
             raise UpstreamUnreachable(alias, f"{alias} speaks HTTP+SSE, a transport of the handshake revisions only")
         from fuseboard.adapters.upstream.sse import SseLink

@@ -14,6 +14,7 @@ class ExposurePolicy:
     """
 
     name = "exposure"
+    tells_callers_apart = False
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return ()

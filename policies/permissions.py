@@ -28,6 +28,10 @@ class PermissionsPolicy:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
 
+    @property
+    def tells_callers_apart(self) -> bool:
+        return self._rules.tells_callers_apart
+
     def keys(self, event: Event) -> tuple[str, ...]:
         return ()
 

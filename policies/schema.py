@@ -45,6 +45,8 @@ def _proposed(event: CallProposed) -> Verdict:
     for part, schema in (("inputSchema", tool.arguments), ("outputSchema", tool.result)):
         if schema is not None and schema.refusal is not None:
             return _unusable(tool.exposed, part, schema.refusal)
+    if not tool.known:
+        return Allow(facts={"listed": False})
     if tool.arguments is None or not (mismatches := tool.arguments.mismatches(event.arguments)):
         return Allow()
     given = _given(event.arguments, tool.mirrored or ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +13,7 @@ import anyio
 
 from fuseboard import pipeline
 from fuseboard.adapters.connect import Connector
+from fuseboard.adapters.seal import SdkSeal
 from fuseboard.adapters.signals import caught
 from fuseboard.adapters.upstream.children import Children
 from fuseboard.cedar.check import RuleError
@@ -21,7 +22,7 @@ from fuseboard.config import Config, ConfigInvalid, HttpServer, StdioServer, dig
 from fuseboard.errors import ConfigError
 from fuseboard.exchange import Exchange
 from fuseboard.gateway import Board
-from fuseboard.ids import Ids
+from fuseboard.ids import Chance, Ids
 from fuseboard.ports import Store
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
@@ -47,7 +48,7 @@ async def board(
     try:
         async with anyio.create_task_group() as tasks:
             connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
-            ids = Ids(secrets.randbits)
+            ids = Ids(Chance(os.urandom))
             exchange = Exchange(
                 pipeline.standard(rules),
                 store,
@@ -56,7 +57,15 @@ async def board(
                 clock,
                 enforce=config.mode == "enforce",
             )
-            core = Board(_upstreams(config, connector, children, clock), exchange, Runs(ids.run), tasks, clock)
+            core = Board(
+                _upstreams(config, connector, children, clock),
+                exchange,
+                Runs(ids.run),
+                tasks,
+                clock,
+                seal=SdkSeal(),
+                idle_s=config.limits.session_idle_s,
+            )
             try:
                 yield core
             finally:
@@ -78,27 +87,22 @@ async def serve_stdio(config: Config, state: Path) -> None:
     async with (
         _until_signalled(config, state) as (core, signalled),
         _presence(core, state, "stdio"),
-        anyio.create_task_group() as serving,
     ):
-        serving.start_soon(_then, signalled, serving.cancel_scope.cancel)
-        await serve(core, limit_bytes=config.limits.frame_bytes, depth=config.limits.depth)
-        serving.cancel_scope.cancel()
+        limits = config.limits
+        await serve(core, limit_bytes=limits.frame_bytes, depth=limits.depth, drain_s=limits.drain_s, stop=signalled)
 
 
 @asynccontextmanager
 async def _until_signalled(config: Config, state: Path) -> AsyncIterator[tuple[Board, anyio.Event]]:
-    """A board, and the event of the first signal. It ends us as the client's leaving does: sessions closed, children
-    reaped, the ledger written out. The next signal kills the children and us.
+    """A board, and the event of the first signal. It ends us as the client's leaving does: open calls are answered or,
+    after a while, cancelled, sessions closed, children reaped, the ledger written out.
+
+    The next signal kills the children and us. What the ledger got in the 20 ms before that may be lost.
     """
     children = Children()
     with caught(children.kill) as signalled:
         async with board(config, state, children=children) as core:
             yield core, signalled
-
-
-async def _then(event: anyio.Event, act: Callable[[], None]) -> None:
-    await event.wait()
-    act()
 
 
 async def serve_http(config: Config, state: Path, host: str, port: int, *, ready: Callable[[int], None]) -> None:
@@ -144,6 +148,7 @@ def _edge_limits(config: Config) -> Limits:
         depth=own.depth,
         sessions=own.sessions,
         session_idle_s=own.session_idle_s,
+        grace_s=own.drain_s,
     )
 
 

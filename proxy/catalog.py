@@ -166,6 +166,7 @@ class Definitions:
         facts: ToolFacts | None = self._server.tools.get(definition.name)
         trust = Trust(self._server.trust)
         hints = _hints(definition.annotations)
+        mirrored, misdeclared = _mirrored(definition.inputSchema)
         return Tool(
             upstream=self._alias,
             name=definition.name,
@@ -179,10 +180,11 @@ class Definitions:
             idempotent=bool(facts and facts.idempotent),
             trust=trust,
             arguments=_schema(definition.inputSchema),
-            mirrored=_mirrored(definition.inputSchema),
+            mirrored=mirrored,
             result=_schema(definition.outputSchema),
             known=known,
             hidden=not any(fnmatchcase(definition.name, glob) for glob in self._server.expose),
+            misdeclared=misdeclared,
         )
 
 
@@ -220,13 +222,16 @@ class Catalog:
         self.learned_at = at
 
 
-def _mirrored(raw: msgspec.Raw | msgspec.UnsetType) -> Mapping[tuple[str, ...], Mirrored] | None:
+def _mirrored(raw: msgspec.Raw | msgspec.UnsetType) -> tuple[Mapping[tuple[str, ...], Mirrored] | None, str | None]:
+    """The arguments that go into headers as well, and what is wrong with the declarations of them, if anything."""
     if raw is msgspec.UNSET or param_headers.KEY.encode() not in bytes(raw):
-        return None
+        return None, None
     try:
-        return param_headers.declared(msgspec.json.decode(raw))
+        return param_headers.declared(msgspec.json.decode(raw)), None
+    except param_headers.Misdeclared as fault:
+        return None, str(fault)
     except (msgspec.MsgspecError, RecursionError):
-        return None
+        return None, None
 
 
 def _schema(raw: msgspec.Raw | msgspec.UnsetType) -> Schema | None:

@@ -13,7 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from fuseboard import __version__
-from fuseboard.errors import HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION
+from fuseboard.errors import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    MISSING_CAPABILITY,
+    RESOURCE_NOT_FOUND,
+    UNSUPPORTED_VERSION,
+)
 from fuseboard.ports import Failure, Reply, Result
 from fuseboard.wire import splice
 
@@ -26,17 +32,28 @@ CLIENT_INFO_KEY: Final = PREFIX + "clientInfo"
 CAPABILITIES_KEY: Final = PREFIX + "clientCapabilities"
 SERVER_INFO_KEY: Final = PREFIX + "serverInfo"
 SUBSCRIPTION_KEY: Final = PREFIX + "subscriptionId"
+LOG_LEVEL_KEY: Final = PREFIX + "logLevel"
 
 REMOVED: Final = frozenset(
     {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe", "tasks/list"}
 )
 """Methods that the stateless era no longer has. An upstream that speaks both might answer them all the same."""
 
-_STATELESS_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
+_NOT_FOUND: Final = b"%d" % RESOURCE_NOT_FOUND
+STATELESS_ONLY: Final = ("resultType", "ttlMs", "cacheScope")
+"""Fields of a result that the handshake era does not know."""
 
 
 MAX_CLIENT_NAME: Final = 256
 """In characters. The name is the client's invention, and stands in every record."""
+
+
+CACHEABLE: Final = frozenset(
+    {"server/discover", "tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
+)
+"""The methods whose results must say in the stateless era how long they hold (2026-07-28, server/utilities/caching)."""
+
+_AT_ONCE_STALE: Final = {"ttlMs": splice.raw(0), "cacheScope": splice.raw("private")}
 
 
 class Era(StrEnum):
@@ -78,37 +95,29 @@ def without_envelope(params: bytes | None) -> bytes | None:
     return splice.join(fields)
 
 
-def with_envelope(params: bytes | None, *, client_info: Any, capabilities: Any) -> bytes:
+def with_envelope(params: bytes | None, *, client_info: Any, capabilities: Any, log_level: str | None = None) -> bytes:
     """A handshake request's params as a stateless server expects them."""
     fields = splice.fields(params)
     meta = splice.fields(fields.get("_meta"))
     meta[VERSION_KEY] = splice.raw(STATELESS_VERSIONS[-1])
     meta[CLIENT_INFO_KEY] = splice.raw(client_info)
     meta[CAPABILITIES_KEY] = splice.raw(capabilities)
+    if log_level is not None:
+        meta[LOG_LEVEL_KEY] = splice.raw(log_level)
     fields["_meta"] = msgspec.Raw(splice.join(meta))
     return splice.join(fields)
 
 
-def as_stateless(reply: Reply) -> Reply:
-    """A handshake server's reply for a stateless client: every result there says its type."""
+def as_stateless(reply: Reply, method: str = "") -> Reply:
+    """A handshake server's reply for a stateless client: every result there says its type, and some how long it holds.
+
+    A server that says nothing of caching has promised nothing, so such a result is the client's own and at once stale.
+    """
     fields = _result_fields(reply)
     if fields is None or "resultType" in fields:
         return reply
-    return Result(splice.join({**fields, "resultType": splice.raw("complete")}))
-
-
-def as_handshake(reply: Reply) -> Reply:
-    """A stateless server's reply for a handshake client: what only the stateless era knows is gone."""
-    fields = _result_fields(reply)
-    if fields is None or fields.keys().isdisjoint(_STATELESS_ONLY):
-        return reply
-    return Result(splice.join({name: value for name, value in fields.items() if name not in _STATELESS_ONLY}))
-
-
-def asks_for_input(reply: Reply) -> bool:
-    """Whether a stateless server wants something from the client before it goes on (``input_required``)."""
-    fields = _result_fields(reply) if b'"input_required"' in reply.raw else None
-    return fields is not None and bytes(fields.get("resultType", b"")) == b'"input_required"'
+    cached = _AT_ONCE_STALE if method in CACHEABLE else {}
+    return Result(splice.join({**cached, **fields, "resultType": splice.raw("complete")}))
 
 
 def _result_fields(reply: Reply) -> splice.Fields | None:
@@ -120,17 +129,58 @@ def _result_fields(reply: Reply) -> splice.Fields | None:
 
 
 def initialize_result(discovered: bytes, *, version: str) -> bytes:
-    """The ``initialize`` result that says what a ``server/discover`` result says."""
+    """The ``initialize`` result that says what a ``server/discover`` result says; fields of its own are kept."""
     fields = splice.fields(discovered)
-    meta = splice.fields(fields.get("_meta"))
+    meta = splice.fields(fields.pop("_meta", None))
     result = {
         "protocolVersion": splice.raw(version),
-        "capabilities": fields.get("capabilities", msgspec.Raw(b"{}")),
-        "serverInfo": meta.get(SERVER_INFO_KEY, splice.raw({"name": "unknown", "version": "0"})),
+        "capabilities": fields.pop("capabilities", msgspec.Raw(b"{}")),
+        "serverInfo": meta.pop(SERVER_INFO_KEY, splice.raw({"name": "unknown", "version": "0"})),
     }
-    if "instructions" in fields:
-        result["instructions"] = fields["instructions"]
+    for name in (*STATELESS_ONLY, "supportedVersions"):
+        fields.pop(name, None)
+    result = {**fields, **result}
+    if own := {key: value for key, value in meta.items() if not key.startswith(PREFIX)}:
+        result["_meta"] = msgspec.Raw(splice.join(own))
     return splice.join(result)
+
+
+def discover_result(introduced: bytes) -> bytes:
+    """The ``server/discover`` result that says what an ``initialize`` result says; fields of its own are kept.
+
+    Tasks of 2025-11-25 have nothing in common with the extension of that name, so they are not offered.
+    """
+    fields = splice.fields(introduced)
+    capabilities = splice.fields(fields.get("capabilities"))
+    capabilities.pop("tasks", None)
+    meta = splice.fields(fields.get("_meta"))
+    if "serverInfo" in fields:
+        meta[SERVER_INFO_KEY] = fields["serverInfo"]
+    kept = {name: value for name, value in fields.items() if name not in ("protocolVersion", "serverInfo")}
+    return splice.join(
+        {
+            **kept,
+            "resultType": splice.raw("complete"),
+            "supportedVersions": splice.raw([*STATELESS_VERSIONS, *reversed(HANDSHAKE_VERSIONS)]),
+            "capabilities": msgspec.Raw(splice.join(capabilities)),
+            "ttlMs": splice.raw(0),
+            "cacheScope": splice.raw("private"),
+            "_meta": msgspec.Raw(splice.join(meta)),
+        }
+    )
+
+
+def error_as_stateless(reply: Reply) -> Reply:
+    """A handshake server's error in the codes of the stateless era, where a missing resource is a bad parameter."""
+    if not isinstance(reply, Failure) or _NOT_FOUND not in reply.raw:
+        return reply
+    try:
+        fields = splice.fields(reply.raw)
+    except msgspec.MsgspecError:
+        return reply
+    if bytes(fields.get("code", b"")) != _NOT_FOUND:
+        return reply
+    return Failure(splice.join({**fields, "code": splice.raw(INVALID_PARAMS)}))
 
 
 def initialize_params(meta: dict[str, Any]) -> bytes:
@@ -147,6 +197,14 @@ def initialize_params(meta: dict[str, Any]) -> bytes:
 class _Refusal(msgspec.Struct):
     code: int = 0
     data: Any = None
+
+
+def is_header_mismatch(refusal: Failure) -> bool:
+    """Whether a stateless server says that the headers of a request do not fit its body."""
+    try:
+        return msgspec.json.decode(refusal.raw, type=_Refusal).code == HEADER_MISMATCH
+    except msgspec.MsgspecError:
+        return False
 
 
 def speaks_stateless(refusal: Failure) -> bool:

@@ -6,6 +6,7 @@ FuseboardError
 ├── ProtocolFault           a peer broke JSON-RPC or MCP: becomes the JSON-RPC error that it carries
 └── UpstreamFault           theirs: the upstream did not answer
     ├── UpstreamUnreachable     it could not be started or connected; nothing was sent
+    │   └── Undelivered             the same may be sent again, over a new connection or in a new session
     ├── UpstreamLost            the link died with the request under way: the outcome is unknown
     └── UpstreamTimeout         no answer before the deadline
 """
@@ -73,6 +74,13 @@ class UpstreamUnreachable(UpstreamFault):
     def __init__(self, upstream: str, message: str, *, answered: bool = False) -> None:
         super().__init__(upstream, message)
         self.answered = answered
+
+
+class Undelivered(UpstreamUnreachable):
+    """Nobody took the message: no connection came about, or the session that it was for has ended.
+
+    Other than its parents it says that the same message is worth sending again.
+    """
 
 
 class UpstreamLost(UpstreamFault):

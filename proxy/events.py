@@ -75,6 +75,8 @@ class Tool(msgspec.Struct, frozen=True):
     """The arguments that go into HTTP headers as well (``x-mcp-header``), by their path."""
     hidden: bool = False
     """Whether the operator's ``expose`` leaves it out."""
+    misdeclared: str | None = None
+    """What is wrong with its ``x-mcp-header`` declarations, ``None`` where nothing is."""
 
     @property
     def qualified(self) -> str:
@@ -92,7 +94,10 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class ToolListed(msgspec.Struct, frozen=True):
-    """A tool, prompt or resource is about to be shown to a caller, who would ask for it by ``method``."""
+    """A tool, prompt or resource is about to be shown to a caller, who would ask for it by ``method``.
+
+    The time decides nothing here: what a caller is shown of a page is judged once, and remembered.
+    """
 
     at: float
     caller: Caller
@@ -114,6 +119,10 @@ class CallProposed(msgspec.Struct, frozen=True):
     caller: Caller
     tool: Tool
     arguments: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    continues: str | None = None
+    """The decision of the first round, where this is a later one of one logical call (2026-07-28, ``requestState``)."""
+    answers: Mapping[str, Any] | None = None
+    """The ``inputResponses`` that came with it: what the client's side said when it was asked."""
 
 
 class CallReturned(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ be passed or the state has changed, it is made anew; where that goes on, nothing
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -16,18 +17,21 @@ from typing import Any, Final, NamedTuple
 import anyio
 import msgspec
 
-from fuseboard import param_headers, pipeline, refusals, truth
-from fuseboard.era import Era
-from fuseboard.errors import LEDGER_UNAVAILABLE, UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
+from fuseboard import param_headers, pipeline, refusals, tasks, truth
+from fuseboard.continuations import Continuations, binding_of
+from fuseboard.deadline import Deadline
+from fuseboard.era import Era, is_header_mismatch
+from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault, UpstreamLost
 from fuseboard.events import Caller, CallProposed, CallReturned, Effect, Tool
 from fuseboard.ids import Ids
 from fuseboard.pipeline import Check, Outcome, Policies
-from fuseboard.ports import Reply, Request, Result, Scope, Store
+from fuseboard.ports import Failure, Reply, Request, Result, Scope, Store
 from fuseboard.recording import Recorder
 from fuseboard.runs import Run
 from fuseboard.state import EMPTY, Snapshot
+from fuseboard.tasks import NOBODY, Holder, Task, Tasks
 from fuseboard.truth import Truth
-from fuseboard.upstreams.seats import NO_HEADERS, Seat
+from fuseboard.upstreams.seats import Seat
 from fuseboard.verdicts import Deny, Hold
 from fuseboard.wire import frames, splice
 
@@ -57,6 +61,7 @@ class Proposal(msgspec.Struct, frozen=True):
     """What a session knows of a governed request once it has been routed.
 
     ``refresh`` lists the upstream's tools anew and gives the tool as it is now, or ``None`` where that was done lately.
+    ``holder`` is who a task belongs to that the call begins.
     """
 
     request: Request
@@ -71,6 +76,9 @@ class Proposal(msgspec.Struct, frozen=True):
     timeout_s: float
     at: float
     refresh: Callable[[], Awaitable[Tool | None]]
+    relist: Callable[[], Awaitable[Tool | None]] | None = None
+    """Lists the tools anew, however fresh they are; ``None`` where that cannot be had."""
+    holder: Holder = NOBODY
 
 
 class _Judgement(NamedTuple):
@@ -94,11 +102,16 @@ class Exchange:
         enforce: bool,
     ) -> None:
         self.policies = policies
+        self.tasks = Tasks()
+        self._continuations = Continuations()
         self._store = store
         self._recorder = recorder
         self._ids = ids
         self._clock = clock
         self.enforce = enforce
+
+    def now(self) -> float:
+        return self._clock()
 
     async def govern(self, ask: Proposal) -> Reply:
         """Judge, record, send, judge again, record again, answer."""
@@ -106,15 +119,54 @@ class Exchange:
         event = CallProposed(
             at, self._ids.decision(at), ask.run.id, ask.request.method, ask.caller, ask.tool, ask.arguments
         )
+        value = ask.request.value
+        if value is not None and ("requestState" in value or "inputResponses" in value):
+            event = self._later_round(event, value)
         try:
             outcome = await self._decide(event, ask)
         except StoreUnavailable:
-            return _unrecorded(event)
+            return refusals.unrecorded(event)
         judged = outcome.event
         assert isinstance(judged, CallProposed)
         if (refused := outcome.refused) is not None:
-            return self._refusal(judged, outcome.policy, refused, ask)
+            return refusals.of_call(judged, outcome.policy, refused, modern=ask.era is Era.STATELESS)
         return await self._carry_out(judged, _to_send(ask, judged), ask)
+
+    async def late(self, task: Task, reply: Reply, *, modern: bool) -> Reply:
+        """Judge what came of a task as the result of the call that began it.
+
+        The first delivery closes the call's record once more. Others are judged alike, and neither written down nor
+        charged for: a client may fetch a result as often as it likes.
+        """
+        judged = task.proposal
+        said = truth.of_reply(judged.method, reply)
+        if not task.concluded:
+            task.concluded = True  # before anything is waited for: another delivery may be under way
+            return await self._settle(judged, reply, said, modern=modern, task=task.id)
+        if not isinstance(reply, Result) or judged.tool.result is None:
+            return reply
+        try:
+            value = msgspec.json.decode(reply.raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            return frames.failure(UPSTREAM_JUNK, _unreadable(judged, fault)) if self.enforce else reply
+        outcome, _ = await self._ascend(CallReturned(self._clock(), judged, said, value))
+        refused = outcome.refused
+        return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
+
+    async def cancelled(self, task: Task) -> None:
+        """The upstream says that a task was cancelled: nothing will come of it."""
+        if not task.concluded:
+            task.concluded = True
+            message = "the task was cancelled"
+            await self._conclude(task.proposal, Truth.CANCELLED, None, error=message, task=task.id)
+
+    def _later_round(self, event: CallProposed, value: Mapping[str, Any]) -> CallProposed:
+        """What a retry brings along beside the arguments (2026-07-28, basic/patterns/mrtr)."""
+        answers = value.get("inputResponses")
+        continues = self._continuations.first_of(value.get("requestState"), binding_of(event), at=event.at)
+        return msgspec.structs.replace(
+            event, continues=continues, answers=answers if isinstance(answers, dict) else None
+        )
 
     async def _decide(self, event: CallProposed, ask: Proposal) -> Outcome:
         """Judge the call and write that down together with what the policies asked to write, or none of it.
@@ -176,10 +228,6 @@ class Exchange:
                 raise
             return True
 
-    def _refusal(self, judged: CallProposed, policy: str | None, verdict: Deny | Hold, ask: Proposal) -> Reply:
-        said = refusals.decision(judged.id, judged.run, policy, verdict)
-        return refusals.reply(judged.method, verdict, said, modern=ask.era is Era.STATELESS)
-
     async def _carry_out(self, judged: CallProposed, params: bytes | None, ask: Proposal) -> Reply:
         """Send the call and conclude its record, whatever becomes of it."""
         try:
@@ -194,42 +242,76 @@ class Exchange:
         return await self._returned(judged, reply, ask)
 
     async def _call(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
-        # Headers that mirror arguments say what was judged; those that the client sent go no further.
-        mirrored = judged.tool.mirrored
-        headers = param_headers.derived(mirrored, judged.arguments) if mirrored is not None else NO_HEADERS
-        with anyio.move_on_after(ask.timeout_s):
-            return await ask.seat.request(ask.request.method, params, ask.scope, headers=headers)
+        deadline = Deadline(ask.timeout_s)
+        try:
+            return await self._send(judged, ask, params)
+        except asyncio.CancelledError:
+            if not deadline.was_it():
+                raise
+        finally:
+            deadline.over()
         raise ask.seat.upstream.timed_out(ask.request.method, ask.timeout_s)
+
+    async def _send(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
+        # Headers that mirror arguments say what was judged; those that the client sent go no further.
+        headers = param_headers.derived(judged.tool.mirrored, judged.arguments)
+        try:
+            reply = await ask.seat.request(ask.request.method, params, ask.scope, headers=headers)
+        except UpstreamLost:
+            if not judged.tool.idempotent:  # the operator's word, never the upstream's hint
+                raise
+            reply = await ask.seat.request(ask.request.method, params, ask.scope, headers=headers)
+        if isinstance(reply, Failure) and ask.relist is not None and is_header_mismatch(reply):
+            # 2026-07-28, custom headers: the listing is stale. Nobody has read the call, so it is sent once more.
+            fresh = await ask.relist()
+            anew = param_headers.derived(fresh.mirrored, judged.arguments) if fresh is not None else headers
+            if anew != headers:
+                return await ask.seat.request(ask.request.method, params, ask.scope, headers=anew)
+        return reply
 
     async def _returned(self, judged: CallProposed, reply: Reply, ask: Proposal) -> Reply:
         said = truth.of_reply(judged.method, reply)
-        if not isinstance(reply, Result) or judged.tool.result is None:
-            await self._conclude(judged, said, reply)
-            return reply
-        try:
-            outcome = await self._decide_result(judged, reply, said)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            return await self._unreadable(judged, reply, fault)
-        if (refused := outcome.refused) is not None:
-            return self._refusal(judged, outcome.policy, refused, ask)
+        task = tasks.id_of(reply) if said is Truth.TASK else None
+        passed = await self._settle(judged, reply, said, modern=ask.era is Era.STATELESS, task=task)
+        if passed is not reply or not isinstance(reply, Result):
+            return passed
+        if said is Truth.INPUT_REQUIRED:
+            # Bound to what the client sent, for that is what it sends again.
+            binding = binding_of(msgspec.structs.replace(judged, tool=ask.tool, arguments=ask.arguments))
+            self._continuations.asked(reply, binding, judged.continues or judged.id, at=self._clock())
+        if said is Truth.TASK:
+            self.tasks.begun(judged, reply, ask.holder, at=self._clock())
+            return tasks.begun_as(judged.tool.upstream, reply) if ask.holder.prefixed else reply
         return reply
 
-    async def _decide_result(self, judged: CallProposed, reply: Result, said: Truth) -> Outcome:
+    async def _settle(
+        self, judged: CallProposed, reply: Reply, said: Truth, *, modern: bool, task: str | None = None
+    ) -> Reply:
+        """Judge what came back, close the record, and give what the client gets."""
+        if not isinstance(reply, Result) or judged.tool.result is None:
+            await self._conclude(judged, said, reply, task=task)
+            return reply
+        try:
+            outcome = await self._decide_result(judged, reply, said, task)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            message = _unreadable(judged, fault)
+            await self._conclude(judged, Truth.MALFORMED, reply, error=message, task=task)
+            return frames.failure(UPSTREAM_JUNK, message) if self.enforce else reply
+        if (refused := outcome.refused) is not None:
+            return refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        return reply
+
+    async def _decide_result(self, judged: CallProposed, reply: Result, said: Truth, task: str | None) -> Outcome:
         """Judge the result and close the record, together with what the policies asked to write."""
         value = msgspec.json.decode(reply.raw)
         for _ in range(_JUDGEMENTS):
             outcome, read = await self._ascend(CallReturned(self._clock(), judged, said, value))
-            if await self._conclude(judged, _as_judged(said, outcome), reply, outcome=outcome, read=read):
+            truly = _as_judged(said, outcome)
+            if await self._conclude(judged, truly, reply, outcome=outcome, read=read, task=task):
                 return outcome
         outcome = _contended(outcome, _WITHHELD.format(tool=judged.tool.exposed))
-        await self._conclude(judged, _as_judged(said, outcome), reply, outcome=outcome)
+        await self._conclude(judged, _as_judged(said, outcome), reply, outcome=outcome, task=task)
         return outcome
-
-    async def _unreadable(self, judged: CallProposed, reply: Result, fault: Exception) -> Reply:
-        """A result that cannot be judged does not pass."""
-        message = f"{judged.tool.upstream} answered {judged.tool.exposed} with a result that cannot be read: {fault}"
-        await self._conclude(judged, Truth.MALFORMED, reply, error=message)
-        return frames.failure(UPSTREAM_JUNK, message) if self.enforce else reply
 
     async def _ascend(self, event: CallReturned) -> _Judgement:
         state = await self._read(event)
@@ -244,10 +326,13 @@ class Exchange:
         error: str | None = None,
         outcome: Outcome | None = None,
         read: Snapshot = EMPTY,
+        task: str | None = None,
     ) -> bool:
         """Close the record. Returns ``False`` where the judgement no longer holds: nothing is written then."""
         at = self._clock()
-        entry = self._recorder.concluded(judged, at=at, truth=said, reply=reply, error=error, outcome=outcome)
+        entry = self._recorder.concluded(
+            judged, at=at, truth=said, reply=reply, error=error, outcome=outcome, task=task
+        )
         writes = outcome.writes if outcome is not None else ()
         try:
             return await self._store.commit(writes, read, entry, at=at)
@@ -266,12 +351,9 @@ def _contended(outcome: Outcome, reason: str) -> Outcome:
     return msgspec.structs.replace(outcome, **changes)
 
 
-def _unrecorded(event: CallProposed) -> Reply:
-    message = (
-        f"{event.tool.exposed} was not called: the ledger cannot be written, and a call with effects "
-        "needs its record first. Tell the operator; a retry helps only once the ledger is back."
-    )
-    return frames.failure(LEDGER_UNAVAILABLE, message)
+def _unreadable(judged: CallProposed, fault: Exception) -> str:
+    """A result that cannot be judged does not pass."""
+    return f"{judged.tool.upstream} answered {judged.tool.exposed} with a result that cannot be read: {fault}"
 
 
 def _as_judged(said: Truth, outcome: Outcome) -> Truth:

@@ -9,11 +9,12 @@ import anyio
 import anyio.abc
 
 from fuseboard.exchange import Exchange
-from fuseboard.ports import Origin, Scope, Session
-from fuseboard.routing import Origins
+from fuseboard.ports import Origin, Scope, Seal, Session
 from fuseboard.runs import Runs
 from fuseboard.scopes import Silent
 from fuseboard.sessions.handshake import HandshakeSession
+from fuseboard.sessions.relists import Relists
+from fuseboard.sessions.sight import Sight
 from fuseboard.sessions.stateless import StatelessSession
 from fuseboard.upstreams import inspection
 from fuseboard.upstreams.shared import SharedSeats
@@ -21,7 +22,10 @@ from fuseboard.upstreams.upstream import Upstream
 
 
 class Board:
-    """Implements :class:`fuseboard.ports.Gateway`. ``clock`` gives Unix seconds."""
+    """Implements :class:`fuseboard.ports.Gateway`. ``clock`` gives Unix seconds.
+
+    ``idle_s`` is how long an upstream session that no client holds may do nothing before it is closed.
+    """
 
     def __init__(
         self,
@@ -30,11 +34,17 @@ class Board:
         runs: Runs,
         tasks: anyio.abc.TaskGroup,
         clock: Callable[[], float],
+        *,
+        seal: Seal,
+        idle_s: float,
     ) -> None:
         self.upstreams = upstreams
         self.exchange = exchange
         self.tasks = tasks
-        self.origins = Origins()
+        self.sight = Sight(exchange, clock)
+        self.relists = Relists()
+        self.seal = seal
+        self.idle_s = idle_s
         self._runs = runs
         self._clock = clock
         self._shared = SharedSeats(tasks, _Everyone(self))
@@ -76,6 +86,7 @@ class Board:
                 "error": upstream.health.error,
                 "server": upstream.health.server,
                 "stateless": upstream.stateless,
+                **({"untranslated": dict(upstream.losses.counts)} if upstream.losses.counts else {}),
             }
             for alias, upstream in self.upstreams.items()
         }

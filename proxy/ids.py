@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
+_SUPPLY_BYTES: Final = 4000
 _PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 
 
@@ -13,6 +14,27 @@ def _base32(number: int) -> str:
     """Eight digits for 40 bits, two at a time: every call mints one of these."""
     pairs = _PAIRS
     return pairs[number >> 30 & 1023] + pairs[number >> 20 & 1023] + pairs[number >> 10 & 1023] + pairs[number & 1023]
+
+
+class Chance:
+    """Random bits out of a supply. Asking the system lets go of the interpreter's lock, which costs more than the bits.
+
+    ``source`` gives that many random bytes.
+    """
+
+    def __init__(self, source: Callable[[int], bytes]) -> None:
+        self._source = source
+        self._supply = b""
+        self._used = 0
+
+    def __call__(self, bits: int) -> int:
+        """A number of ``bits`` bits, which are whole bytes."""
+        start, end = self._used, self._used + bits // 8
+        if end > len(self._supply):
+            self._supply = self._source(_SUPPLY_BYTES)
+            start, end = 0, bits // 8
+        self._used = end
+        return int.from_bytes(self._supply[start:end], "big")
 
 
 class Ids:

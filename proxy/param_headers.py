@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from fuseboard.events import Mirrored
@@ -22,31 +23,61 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SENTINEL: Final = re.compile(r"=\?base64\?(.*)\?=")
 _PLAIN: Final = re.compile(r"[\x20-\x7E]*")
 _DECIMAL: Final = re.compile(r"(-?[0-9]+)(?:\.0*)?")
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _TYPES: Final = frozenset({"string", "integer", "boolean"})
+
+# The keywords of JSON Schema 2020-12 with schemas below them, by the shape of what is below.
+_MAPS: Final = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties"})
+_LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_SINGLE: Final = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+
+
+class Misdeclared(ValueError):
+    """A declaration that breaks the specification, which makes the whole tool one that HTTP clients must not show."""
 
 
 def declared(schema: Any) -> Mapping[tuple[str, ...], Mirrored] | None:
-    """The declarations of an ``inputSchema`` by the path of the argument; ``None`` where there are none, or a bad one.
+    """The declarations of an ``inputSchema`` by the path of the argument; ``None`` where there are none.
 
-    A tool with an invalid declaration declares nothing: clients drop such a tool and send no header for it.
+    Raises:
+        Misdeclared: one of them is invalid, with what is wrong with it.
     """
     found: dict[tuple[str, ...], Mirrored] = {}
-    tokens: set[str] = set()
-    for path, position in _properties(schema):
+    owners: dict[str, tuple[str, ...]] = {}
+    for path, position in _positions(schema):
         if KEY not in position:
             continue
-        token, kind = position[KEY], position.get("type")
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token) or token.lower() in tokens:
-            return None
+        if not path:
+            raise Misdeclared(f"{KEY} stands where no chain of properties alone leads to")
+        token, kind, where = position[KEY], position.get("type"), ".".join(path)
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise Misdeclared(f"the {KEY} of {where!r} is no name that a header can have")
         if not isinstance(kind, str) or kind not in _TYPES:
-            return None
-        tokens.add(token.lower())
+            raise Misdeclared(f"{where!r} has an {KEY} but is no string, integer or boolean")
+        if (owner := owners.setdefault(token.lower(), path)) != path:
+            raise Misdeclared(f"{'.'.join(owner)!r} and {where!r} have the same {KEY}")
         found[path] = Mirrored(token, kind)
     return found or None
 
 
-def derived(mirrored: Mapping[tuple[str, ...], Mirrored], arguments: Mapping[str, Any]) -> dict[str, str]:
+def derived(mirrored: Mapping[tuple[str, ...], Mirrored] | None, arguments: Mapping[str, Any]) -> Mapping[str, str]:
     """The headers that say what the arguments say. An argument that is absent or ``null`` has none."""
+    if mirrored is None:
+        return _NONE
     headers = {}
     for path, one in mirrored.items():
         text = _text(_at(arguments, path))
@@ -121,15 +152,24 @@ def _at(arguments: Any, path: tuple[str, ...]) -> Any:
     return arguments
 
 
-def _properties(schema: Any) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Every position that a chain of ``properties`` alone leads to; nowhere else is a declaration valid."""
-    stack: list[tuple[tuple[str, ...], Any]] = [((), schema)]
+def _positions(schema: Any) -> Iterator[tuple[tuple[str, ...] | None, Mapping[str, Any]]]:
+    """Every place of a schema where a schema stands, with its path.
+
+    The path is ``None`` where something else than a chain of ``properties`` leads to: nowhere there is a declaration
+    valid. What is data (``default``, ``enum``) is no schema, whatever it looks like, and references are not followed.
+    """
+    stack: list[tuple[tuple[str, ...] | None, Any]] = [((), schema)]
     while stack:
         path, node = stack.pop()
         if not isinstance(node, Mapping):
             continue
-        if path:
-            yield path, node
-        properties = node.get("properties")
-        if isinstance(properties, Mapping):
-            stack.extend(((*path, name), inner) for name, inner in properties.items())
+        yield path, node
+        for keyword, below in node.items():
+            if keyword == "properties" and isinstance(below, Mapping):
+                stack.extend((None if path is None else (*path, name), inner) for name, inner in below.items())
+            elif keyword in _MAPS and isinstance(below, Mapping):
+                stack.extend((None, inner) for inner in below.values())
+            elif keyword in _LISTS and isinstance(below, list):
+                stack.extend((None, inner) for inner in below)
+            elif keyword in _SINGLE:
+                stack.append((None, below))

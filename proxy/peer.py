@@ -20,9 +20,9 @@ from fuseboard.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     ProtocolFault,
+    Undelivered,
     UpstreamFault,
     UpstreamLost,
-    UpstreamUnreachable,
 )
 from fuseboard.ports import Handler, Notification, Reply, Request, Response
 from fuseboard.wire import frames
@@ -30,6 +30,9 @@ from fuseboard.wire import frames
 _log = logging.getLogger("fuseboard.peer")
 
 CANCELLED = "notifications/cancelled"
+
+_STREAM = "subscriptions/listen"
+"""The one request that the side which answers it may cancel (2026-07-28, CancelledNotification)."""
 
 
 class _Cancelled(msgspec.Struct):
@@ -90,12 +93,15 @@ class Peer:
         *,
         name: str,
         depth: int = frames.DEPTH,
+        on_lost: Callable[[str], None] | None = None,
     ) -> None:
         self._send = send
         self._handler = handler
         self._name = name
         self._depth = depth
+        self._on_lost = on_lost
         self._asked: dict[bytes, asyncio.Future[Reply]] = {}
+        self._streams: set[bytes] = set()
         self._serving: dict[bytes, _InFlight] = {}
         self._next_id = 0
         self._lost: str | None = None
@@ -104,6 +110,11 @@ class Peer:
     @property
     def open(self) -> bool:
         return self._lost is None
+
+    @property
+    def alone(self) -> bool:
+        """Whether at most one request is under way, either way."""
+        return len(self._asked) + len(self._serving) <= 1
 
     def receive(self, data: bytes | bytearray) -> None:
         """Take one frame. Never raises: a bad one is told to its sender, or to the asker whose answer it should be."""
@@ -133,15 +144,17 @@ class Peer:
         """Ask the other side.
 
         Raises:
-            UpstreamUnreachable: the connection was gone before anything was sent.
+            Undelivered: the connection was gone before anything was sent.
             UpstreamLost: it went while the answer was awaited.
         """
         if self._lost is not None:
-            raise UpstreamUnreachable(self._name, self._lost)
+            raise Undelivered(self._name, self._lost)
         self._next_id += 1
         id = b"%d" % self._next_id
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asked[id] = answer
+        if method == _STREAM:
+            self._streams.add(id)
         try:
             self._send(frames.request(id, method, params))
             return await answer
@@ -152,6 +165,7 @@ class Peer:
             raise
         finally:
             self._asked.pop(id, None)
+            self._streams.discard(id)
 
     def notify(self, method: str, params: bytes | None) -> None:
         if self._lost is None:
@@ -173,6 +187,14 @@ class Peer:
                 answer.set_exception(UpstreamLost(self._name, reason))
         for serving in list(self._serving.values()):
             serving.cancel()
+        if self._on_lost is not None:
+            self._on_lost(reason)
+
+    def undelivered(self, id: bytes, reason: str) -> None:
+        """A question that provably never left, or that the other side refused unread."""
+        answer = self._asked.get(id)
+        if answer is not None and not answer.done():
+            answer.set_exception(Undelivered(self._name, reason))
 
     async def drained(self) -> None:
         """Wait until every request that came in has been answered."""
@@ -190,7 +212,7 @@ class Peer:
             )
             return
         scope = self._serving[frame.id] = _InFlight(self, frame.id)
-        scope.task = asyncio.create_task(self._answer(frame, scope))
+        scope.task = asyncio.get_running_loop().create_task(self._answer(frame, scope))
 
     async def _answer(self, frame: Request, scope: _InFlight) -> None:
         scope.begun = True
@@ -249,3 +271,5 @@ class Peer:
             return
         if (serving := self._serving.get(id)) is not None:
             serving.cancel()
+        elif id in self._streams and (answer := self._asked.get(id)) is not None and not answer.done():
+            answer.set_exception(UpstreamLost(self._name, f"{self._name} ended the subscription"))

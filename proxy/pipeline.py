@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,10 @@ from fuseboard.verdicts import Allow, Deny, Hold, Rewrite, Verdict, name_of
 _log = logging.getLogger("fuseboard.pipeline")
 
 Policies: TypeAlias = tuple[Policy, ...]
+
+# Tuples: a union written in place is built anew each time that it is asked, several times a call.
+_REFUSALS: Final = (Deny, Hold)
+_VERDICTS: Final = (Allow, Deny, Rewrite, Hold)
 
 
 def standard(rules: RuleSet) -> Policies:
@@ -59,14 +63,20 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def refused(self) -> Deny | Hold | None:
-        return self.verdict if self.enforced and isinstance(self.verdict, Deny | Hold) else None
+        return self.verdict if self.enforced and isinstance(self.verdict, _REFUSALS) else None
+
+
+def tells_callers_apart(policies: Policies) -> bool:
+    """Whether what one caller is shown may be hidden from another. A policy that does not say so is taken to do it."""
+    return any(getattr(policy, "tells_callers_apart", True) for policy in policies)
 
 
 def keys(policies: Policies, event: Event) -> tuple[str, ...]:
     """The union of what the policies will read. One that cannot say so is found out when it is asked: see ``_ask``."""
     wanted: dict[str, None] = {}
     for policy in policies:
-        wanted.update(dict.fromkeys(_keys(policy, event) or ()))
+        if found := _keys(policy, event):
+            wanted.update(dict.fromkeys(found))
     return tuple(wanted)
 
 
@@ -89,21 +99,22 @@ def _judge(policies: Iterable[Policy], event: Event, state: Snapshot, *, enforce
         verdict = _ask(policy, event, state)
         checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
         match verdict:
+            case Allow():
+                if verdict.writes:
+                    writes.extend(verdict.writes)
+                if isinstance(deciding, Allow) and verdict.rule is not None:
+                    deciding, policy_name = verdict, policy.name
             case Deny() | Hold():
                 # A refusal's own writes alone: what the others asked for belonged to a call that does not happen.
                 refused = Outcome(verdict, policy.name, tuple(checks), verdict.writes, event, enforced=enforce)
                 if enforce:
                     return refused
-                if not isinstance(deciding, Deny | Hold):
+                if not isinstance(deciding, _REFUSALS):
                     deciding, policy_name = verdict, policy.name
             case Rewrite():
                 event = _rewritten(event, verdict) if enforce else event
                 writes.extend(verdict.writes)
-                if not isinstance(deciding, Deny | Hold):
-                    deciding, policy_name = verdict, policy.name
-            case Allow():
-                writes.extend(verdict.writes)
-                if isinstance(deciding, Allow) and verdict.rule is not None:
+                if not isinstance(deciding, _REFUSALS):
                     deciding, policy_name = verdict, policy.name
     return Outcome(deciding, policy_name, tuple(checks), tuple(writes), event, enforced=enforce)
 
@@ -119,7 +130,7 @@ def _ask(policy: Policy, event: Event, state: Snapshot) -> Verdict:
     try:
         policy.keys(event)  # again: one that cannot say what it reads has not read it, and is refused here
         verdict = policy.decide(event, state)
-        if not isinstance(verdict, Allow | Deny | Rewrite | Hold):
+        if not isinstance(verdict, _VERDICTS):
             raise TypeError(f"{type(verdict).__name__} is no verdict")
         return verdict
     except Exception as fault:  # a policy that breaks must not open the door

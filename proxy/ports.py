@@ -132,6 +132,14 @@ class Handler(Protocol):
         ...
 
 
+class Inbound(Handler, Protocol):
+    """What the link to an upstream talks to, beside the scopes of the requests that go over it."""
+
+    def lost(self, reason: str) -> None:
+        """The link has died, or the upstream has ended its session. Never waits."""
+        ...
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Who stands at a downstream connection. ``session`` is the transport's own session id, where it has one."""
 
@@ -167,7 +175,8 @@ class Proposed(msgspec.Struct, frozen=True):
     ``arguments`` is raw JSON, ``sha256:…`` or ``None``, as ``trace.args`` says. ``checks`` are JSON objects with
     ``policy, verdict, rule, facts``. ``final`` is true where nothing will follow (the call was refused). ``sent`` is
     what goes upstream in place of ``arguments``, in the same form, ``None`` where that is the same;
-    ``arguments_sha256`` is its digest then.
+    ``arguments_sha256`` is its digest then. ``continues`` is the id of the first round, where this is a later round of
+    one logical call.
     """
 
     id: str
@@ -194,10 +203,13 @@ class Proposed(msgspec.Struct, frozen=True):
     config: str
     final: bool
     sent: str | None = None
+    continues: str | None = None
 
 
 class Concluded(msgspec.Struct, frozen=True):
     """The second half: what came back and what it really was.
+
+    A call that began a task is concluded twice, first as ``task`` and then by what finally came of it.
 
     ``truth`` is one of the words of :mod:`fuseboard.truth`. ``verdict`` and its company are set only where a policy
     changed the outcome on the way down. ``checks`` are those of the way down. ``preview`` is the head of the result.
@@ -250,4 +262,24 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Write out what is on its way and let go of the files. Idempotent."""
+        ...
+
+
+class Seal(Protocol):
+    """Makes tokens that a client keeps for us, can neither read nor alter, and gives back later.
+
+    A token is good for whoever holds it and as often as it comes back: what binds it to somebody, to a time or to one
+    use stands in the payload, and so does what it is for, since one seal serves several purposes.
+    """
+
+    async def seal(self, payload: bytes) -> str:
+        """A token of URL-safe characters."""
+        ...
+
+    async def unseal(self, token: str) -> bytes:
+        """The payload.
+
+        Raises:
+            ProtocolFault: this process did not make the token, or not like that.
+        """
         ...

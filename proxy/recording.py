@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -21,6 +21,8 @@ from fuseboard.truth import Truth
 from fuseboard.verdicts import Deny, Hold, Rewrite, name_of
 
 PREVIEW_BYTES: Final = 2048
+TASK_CHECK: Final = "task"
+ANSWERS_CHECK: Final = "answers"
 ARGUMENTS_BYTES: Final = 65_536
 """Arguments that are longer, as JSON text, are recorded by their head."""
 CUT: Final = "fuseboard/cut"
@@ -73,15 +75,15 @@ class Redactor:
 
     def value(self, value: Any) -> Any:
         """A JSON value, masked in all its depth."""
-        match value:
-            case str():
-                return self(value)
-            case Mapping():
-                return {self(key): self.value(inner) for key, inner in value.items()}
-            case list() | tuple():
-                return [self.value(inner) for inner in value]
-            case _:
-                return value
+        if self._pattern is None or value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, list | tuple):
+            return [self.value(inner) for inner in value]
+        if isinstance(value, Mapping):
+            return {self(key): self.value(inner) for key, inner in value.items()}
+        return value
 
 
 class Recorder:
@@ -114,7 +116,7 @@ class Recorder:
         """
         said = outcome.verdict
         tool = proposal.tool
-        digest = _digest(proposal.arguments)
+        digest = digest_of(proposal.arguments)
         rewritten = proposal.arguments is not asked
         final = outcome.refused is not None
         return Proposed(
@@ -132,16 +134,17 @@ class Recorder:
             exposed=tool.exposed,
             method=proposal.method,
             effect=tool.effect,
-            arguments=self._kept(raw_arguments, _digest(asked) if rewritten else digest),
+            arguments=self._kept(raw_arguments, digest_of(asked) if rewritten else digest),
             arguments_sha256=digest,
             verdict=name_of(said),
             policy=outcome.policy,
             rule=said.rule,
             reason=self._reason(said) if isinstance(said, Deny | Hold | Rewrite) else None,
-            checks=self._checks(outcome),
+            checks=self._checks(outcome) + self._answers(proposal.answers),
             config=self._config,
             final=final,
             sent=self._kept(msgspec.json.encode(proposal.arguments), digest) if rewritten and not final else None,
+            continues=proposal.continues,
         )
 
     def concluded(
@@ -153,8 +156,16 @@ class Recorder:
         reply: Reply | None,
         error: str | None = None,
         outcome: Outcome | None = None,
+        task: str | None = None,
     ) -> Concluded:
-        """The second half. ``outcome`` is the judgement on the result, where there was one."""
+        """The second half. ``outcome`` is the judgement on the result, where there was one.
+
+        ``task`` is the id of the task that the result began, or came out of.
+        """
+        checks: Sequence[Mapping[str, Any]] = self._checks(outcome) if outcome is not None else ()
+        if task is not None:
+            fact = {"policy": TASK_CHECK, "verdict": "allow", "rule": None, "facts": {"id": self._redact(task)}}
+            checks = [*checks, fact]
         raw = reply.raw if reply is not None else b""
         said = outcome.verdict if outcome is not None and isinstance(outcome.verdict, Deny | Hold) else None
         return Concluded(
@@ -170,7 +181,7 @@ class Recorder:
             policy=outcome.policy if said is not None and outcome is not None else None,
             rule=said.rule if said is not None else None,
             reason=self._reason(said) if said is not None else None,
-            checks=self._checks(outcome) if outcome is not None else (),
+            checks=checks,
         )
 
     def _checks(self, outcome: Outcome) -> list[dict[str, Any]]:
@@ -178,6 +189,14 @@ class Recorder:
         if self._arguments != "full":
             checks = [_without_values(check) for check in checks]
         return [self._redact.value(check) for check in checks]
+
+    def _answers(self, answers: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        """What the client said when it was asked: sent with the call, and no part of its arguments."""
+        if answers is None:
+            return []
+        kept = self._kept(_CANONICAL(answers), digest_of(answers))
+        facts = {} if kept is None else {"answers": kept if kept.startswith("sha256:") else json.loads(kept)}
+        return [{"policy": ANSWERS_CHECK, "verdict": "allow", "rule": None, "facts": facts}]
 
     def _reason(self, said: Deny | Hold | Rewrite) -> str:
         """What the model read. Its first line names the rule; those that follow may quote the arguments."""
@@ -215,7 +234,7 @@ def _without_values(check: dict[str, Any]) -> dict[str, Any]:
     return {**check, "facts": {**check["facts"], "mismatches": bare}}
 
 
-def _digest(arguments: Mapping[str, Any]) -> str:
+def digest_of(arguments: Mapping[str, Any]) -> str:
     """One for equal arguments: keys sorted, no white space. It is what later calls are compared by."""
     return hashlib.sha256(_CANONICAL(arguments)).hexdigest()
 

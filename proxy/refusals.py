@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from fuseboard.errors import DENIED
+from fuseboard.errors import DENIED, LEDGER_UNAVAILABLE
+from fuseboard.events import CallProposed
 from fuseboard.ports import Reply, Result
 from fuseboard.verdicts import Deny, Hold, name_of
 from fuseboard.wire import frames
@@ -54,3 +55,17 @@ def reply(method: str, verdict: Deny | Hold, said: dict[str, Any], *, modern: bo
     if modern:
         result["resultType"] = "complete"
     return Result(msgspec.json.encode(result))
+
+
+def of_call(judged: CallProposed, policy: str | None, verdict: Deny | Hold, *, modern: bool) -> Reply:
+    """The refusal of a call, or of what came of it."""
+    return reply(judged.method, verdict, decision(judged.id, judged.run, policy, verdict), modern=modern)
+
+
+def unrecorded(event: CallProposed) -> Reply:
+    """The refusal of a call that nobody judged against it: its record cannot be written."""
+    message = (
+        f"{event.tool.exposed} was not called: the ledger cannot be written, and a call with effects "
+        "needs its record first. Tell the operator; a retry helps only once the ledger is back."
+    )
+    return frames.failure(LEDGER_UNAVAILABLE, message)

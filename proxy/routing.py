@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 SEPARATOR: Final = "__"
 MAX_NAME: Final = 64
@@ -20,6 +21,8 @@ MAX_OWN: Final = 1024
 """A longer name is not remembered: no call by it would be taken either."""
 MAX_URI: Final = 8192
 """A longer one is looked up as a whole, but not in templates."""
+MAX_ORIGINS: Final = 10_000
+"""URIs, and templates, whose origin one client's session remembers: an upstream may list new ones for ever."""
 _EXPRESSION: Final = re.compile(r"(\{[^{}]+\})")
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -78,25 +81,71 @@ class Names:
 
 
 class Origins:
-    """Which upstream a resource URI came from: URIs are not renamed, so their origin has to be remembered."""
+    """Which upstream a resource URI came from: URIs are not renamed, so their origin has to be remembered.
 
-    def __init__(self) -> None:
+    One client's own: an upstream may list other resources to another. ``order`` are the aliases as configured. Who
+    stands first there owns what several list, whoever answered first.
+    """
+
+    def __init__(self, order: Iterable[str] = (), *, limit: int = MAX_ORIGINS) -> None:
+        self._rank = {alias: rank for rank, alias in enumerate(order)}
+        self._limit = limit
         self._exact: dict[str, str] = {}
+        self._views: dict[str, str] = {}
         self._templates: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def remember(self, uri: str, alias: str) -> None:
-        self._exact.setdefault(uri, alias)
+        if self._is_first(alias, self._exact.get(uri)):
+            _make_room(self._exact, uri, self._limit)
+            self._exact[uri] = alias
+
+    def remember_view(self, uri: str, alias: str) -> None:
+        """A tool names the URI as its view, which anybody's tool could do: that counts for less than a listing."""
+        if self._is_first(alias, self._views.get(uri)):
+            _make_room(self._views, uri, self._limit)
+            self._views[uri] = alias
 
     def remember_template(self, template: str, alias: str) -> None:
-        self._templates.setdefault(template, (alias, tuple(part for part in _EXPRESSION.split(template) if part)))
+        if self._is_first(alias, self.of_template(template)):
+            _make_room(self._templates, template, self._limit)
+            self._templates[template] = (alias, tuple(part for part in _EXPRESSION.split(template) if part))
 
     def find(self, uri: str) -> str | None:
-        """The alias of the upstream that listed the URI, or whose template it fits."""
+        """The alias of the upstream that listed the URI, or, of those with a template that it fits, the first."""
         if (alias := self._exact.get(uri)) is not None:
             return alias
         if len(uri) > MAX_URI:
             return None
-        return next((alias for alias, parts in self._templates.values() if _fits(parts, uri)), None)
+        found: str | None = None
+        for alias, parts in self._templates.values():
+            if self._is_first(alias, found) and _fits(parts, uri):
+                found = alias
+        return found
+
+    def of_view(self, uri: str) -> str | None:
+        """The alias of the first upstream with a tool that names the URI as its view."""
+        return self._views.get(uri)
+
+    def listed(self, uri: str) -> str | None:
+        """The alias of the upstream that listed exactly this URI."""
+        return self._exact.get(uri)
+
+    def of_template(self, template: str) -> str | None:
+        """The alias of the upstream that listed exactly this template."""
+        known = self._templates.get(template)
+        return known[0] if known is not None else None
+
+    def _is_first(self, alias: str, other: str | None) -> bool:
+        """Whether ``alias`` goes before ``other``. Of two that nobody configured the earlier one stays."""
+        if other is None:
+            return True
+        last = len(self._rank)
+        return self._rank.get(alias, last) < self._rank.get(other, last)
+
+
+def _make_room(kept: dict[str, Any], key: str, limit: int) -> None:
+    if key not in kept and len(kept) >= limit:
+        del kept[next(iter(kept))]
 
 
 def _fits(parts: tuple[str, ...], uri: str) -> bool:

@@ -30,6 +30,8 @@ class Truth(StrEnum):
     """A JSON-RPC error of another kind."""
     INPUT_REQUIRED = "input_required"
     """The upstream asks something before it goes on (2026-07-28)."""
+    TASK = "task"
+    """A task was begun, and what comes of it has not been fetched yet."""
     SCHEMA_VIOLATION = "schema_violation"
     MALFORMED = "malformed"
     """Not the shape of any result of the method."""
@@ -53,6 +55,12 @@ class _Head(msgspec.Struct):
     structuredContent: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     contents: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    taskId: str | msgspec.UnsetType = msgspec.UNSET
+    task: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Task(msgspec.Struct):
+    taskId: str
 
 
 class _Error(msgspec.Struct):
@@ -60,6 +68,7 @@ class _Error(msgspec.Struct):
 
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
+_TASK: Final = msgspec.json.Decoder(_Task)
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _BODY: Final = {"tools/call": "content", "prompts/get": "messages", "resources/read": "contents"}
 
@@ -88,14 +97,28 @@ def of_fault(fault: UpstreamFault) -> Truth:
 def _of_result(method: str, head: _Head) -> Truth:
     if head.resultType == "input_required":
         return Truth.INPUT_REQUIRED
+    body: msgspec.Raw | msgspec.UnsetType = getattr(head, _BODY[method])
+    if body is msgspec.UNSET and method == "tools/call" and _is_task(head):
+        return Truth.TASK
     if head.isError:
         return Truth.BUSINESS_ERROR
-    body: msgspec.Raw | msgspec.UnsetType = getattr(head, _BODY[method])
     if head.structuredContent is not msgspec.UNSET:
         return Truth.OK
     if body is msgspec.UNSET or memoryview(body)[:1].tobytes() != b"[":
         return Truth.MALFORMED
     return Truth.OK if memoryview(body)[1:-1].tobytes().strip() else Truth.EMPTY
+
+
+def _is_task(head: _Head) -> bool:
+    """Whether a task stands in for the result (2025-11-25, basic/utilities/tasks; 2026-07-28, its extension)."""
+    if head.structuredContent is not msgspec.UNSET:
+        return False
+    if head.resultType == "task":
+        return head.taskId is not msgspec.UNSET
+    if head.task is msgspec.UNSET:
+        return False
+    _TASK.decode(head.task)
+    return True
 
 
 def _of_error(error: _Error) -> Truth:

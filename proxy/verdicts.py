@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -58,7 +58,9 @@ class Hold(msgspec.Struct, frozen=True):
 
 Verdict: TypeAlias = Allow | Deny | Rewrite | Hold
 
+_NAMES: Final = {Allow: "allow", Deny: "deny", Rewrite: "rewrite", Hold: "hold"}
+
 
 def name_of(verdict: Verdict) -> str:
     """The verdict's word in the ledger and on the wire: ``allow``, ``deny``, ``rewrite`` or ``hold``."""
-    return type(verdict).__name__.lower()
+    return _NAMES[type(verdict)]

@@ -233,3 +233,14 @@ def test_a_catalog_knows_the_last_complete_list_until_it_is_said_to_have_changed
     taught.changed()
     assert taught.learned_at is None
     assert taught.find("b") is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "mirrors", "fault"),
+    [("string", True, None), ("number", False, "'a' has an x-mcp-header but is no string, integer or boolean")],
+    ids=["valid", "invalid"],
+)
+def test_what_is_wrong_with_the_headers_that_a_tool_declares(kind: str, mirrors: bool, fault: str | None) -> None:
+    schema = {"properties": {"a": {"type": kind, "x-mcp-header": "A"}}}
+    tool = definitions().page(page({"name": "t", "inputSchema": schema})).tools["t"]
+    assert (tool.mirrored is not None, tool.misdeclared) == (mirrors, fault)

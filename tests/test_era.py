@@ -83,6 +83,11 @@ def test_the_envelope_is_put_round_a_request_and_the_rest_keeps_its_bytes() -> N
     }
 
 
+def test_a_log_level_is_part_of_the_envelope_where_one_was_set() -> None:
+    sent = era.with_envelope(None, client_info={}, capabilities={}, log_level="info")
+    assert json.loads(sent)["_meta"][era.LOG_LEVEL_KEY] == "info"
+
+
 def test_a_request_without_params_gets_its_envelope_too() -> None:
     assert set(json.loads(era.with_envelope(None, client_info={}, capabilities={}))["_meta"]) == {
         VERSION,
@@ -136,11 +141,6 @@ def test_a_result_for_a_stateless_client_says_its_type() -> None:
     assert era.as_stateless(Result(b'{"content":[ 1.10 ]}')) == Result(b'{"content":[ 1.10 ],"resultType":"complete"}')
 
 
-def test_a_result_for_a_handshake_client_says_nothing_that_it_does_not_know() -> None:
-    reply = Result(b'{"content":[ 1.10 ],"resultType":"complete","ttlMs":0,"cacheScope":"public","x-v":1E2}')
-    assert era.as_handshake(reply) == Result(b'{"content":[ 1.10 ],"x-v":1E2}')
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -150,31 +150,13 @@ def test_a_result_for_a_handshake_client_says_nothing_that_it_does_not_know() ->
         pytest.param(Result(b"{"), id="no JSON"),
     ],
 )
-def test_what_is_no_result_object_passes_both_ways_as_it_is(reply: Result | Failure) -> None:
+def test_what_is_no_result_object_passes_as_it_is(reply: Result | Failure) -> None:
     assert era.as_stateless(reply) is reply
-    assert era.as_handshake(reply) is reply
 
 
 def test_a_result_that_needs_no_change_keeps_every_byte() -> None:
     typed = Result(b'{ "resultType" : "input_required" }')
     assert era.as_stateless(typed) is typed
-    plain = Result(b'{ "content" : [] }')
-    assert era.as_handshake(plain) is plain
-
-
-@pytest.mark.parametrize(
-    ("raw", "asks"),
-    [
-        pytest.param(b'{"resultType":"input_required","inputRequests":{}}', True, id="it does"),
-        pytest.param(b'{ "resultType" : "input_required" }', True, id="pretty-printed"),
-        pytest.param(b'{"resultType":"complete"}', False, id="it does not"),
-        pytest.param(b'{"structuredContent":{"state":"input_required"}}', False, id="its content speaks of it"),
-        pytest.param(b'["input_required"]', False, id="no result at all"),
-    ],
-)
-def test_whether_a_server_asks_for_input(raw: bytes, asks: bool) -> None:
-    assert era.asks_for_input(Result(raw)) is asks
-    assert not era.asks_for_input(Failure(raw))
 
 
 # Introductions.
@@ -196,6 +178,15 @@ def test_a_discovery_reads_as_the_answer_to_initialize() -> None:
         "serverInfo": {"name": "s", "version": "1"},
         "instructions": "Be kind.",
     }
+
+
+def test_what_a_discovery_says_beyond_that_is_kept_and_takes_nothing_over() -> None:
+    discovered = b'{"ttlMs":1,"protocolVersion":"x","x-v":1.10,"_meta":{"io.modelcontextprotocol/other":1,"mine":1E2}}'
+    said = era.initialize_result(discovered, version="2025-06-18")
+    assert b'"x-v":1.10' in said
+    assert b'"_meta":{"mine":1E2}' in said
+    assert json.loads(said)["protocolVersion"] == "2025-06-18"
+    assert "ttlMs" not in json.loads(said)
 
 
 def test_a_discovery_that_says_nothing_still_makes_a_valid_answer() -> None:
@@ -251,3 +242,42 @@ def test_whether_a_refusal_of_discovery_comes_from_the_stateless_era(error: Any,
 @pytest.mark.parametrize("data", ["no supported versions here", ["2026-07-28"], {"supported": "2026-07-28"}])
 def test_data_of_another_shape_never_hides_a_code_that_tells(data: Any) -> None:
     assert era.speaks_stateless(Failure(written({"code": MISSING_CAPABILITY, "data": data})))
+
+
+def test_a_discovery_is_made_of_an_introduction_in_its_own_bytes() -> None:
+    introduced = (
+        b'{"protocolVersion":"2025-06-18","capabilities":{"tools":{"x":1.10},"tasks":{}},'
+        b'"serverInfo":{"name":"s","version":"1"},"instructions":"Mind.","_meta":{"a/b":1E2}}'
+    )
+    raw = era.discover_result(introduced)
+    found = json.loads(raw)
+    assert found["capabilities"] == {"tools": {"x": 1.10}}
+    assert b'{"x":1.10}' in raw
+    assert b"1E2" in raw
+    assert found["_meta"][era.SERVER_INFO_KEY]["name"] == "s"
+    assert (found["resultType"], found["ttlMs"], found["cacheScope"]) == ("complete", 0, "private")
+    assert "protocolVersion" not in found
+    assert json.loads(era.discover_result(b"{}"))["capabilities"] == {}
+
+
+def test_a_missing_resource_is_a_bad_parameter_in_the_stateless_era() -> None:
+    missing = Failure(b'{"code":-32002,"message":"m","data":{"uri":"a:b","x":1.10}}')
+    assert era.error_as_stateless(missing) == Failure(b'{"code":-32602,"message":"m","data":{"uri":"a:b","x":1.10}}')
+    for other in (Failure(b'{"code":-32603,"message":"-32002"}'), Result(b'{"code":-32002}'), Failure(b"[-32002]")):
+        assert era.error_as_stateless(other) is other
+
+
+@pytest.mark.parametrize(
+    ("error", "mismatch"),
+    [({"code": HEADER_MISMATCH, "message": "x"}, True), ({"code": -32602}, False), ([], False)],
+)
+def test_an_error_that_says_that_the_headers_do_not_fit(error: Any, mismatch: bool) -> None:
+    assert era.is_header_mismatch(Failure(written(error))) is mismatch
+
+
+@pytest.mark.parametrize("method", ["tools/list", "resources/read", "resources/templates/list"])
+def test_lists_and_contents_say_that_they_are_stale_at_once_unless_the_server_said_otherwise(method: str) -> None:
+    reply = era.as_stateless(Result(b'{"x":[ 1.10 ],"ttlMs":5}'), method)
+    assert json.loads(reply.raw) == {"x": [1.1], "ttlMs": 5, "cacheScope": "private", "resultType": "complete"}
+    assert b"[ 1.10 ]" in reply.raw
+    assert b"ttlMs" not in era.as_stateless(Result(b"{}"), "tools/call").raw

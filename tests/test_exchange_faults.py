@@ -202,3 +202,31 @@ async def test_calls_that_wait_for_the_first_listing_share_it() -> None:
             listing.set()
         assert play.server("weather").methods.count("tools/list") == 1
         assert len(play.server("weather").calls) == 5
+
+
+@pytest.mark.parametrize("facts", [{"idempotent": True}, {}])
+async def test_what_the_operator_calls_idempotent_is_sent_once_more_where_its_fate_is_unknown(facts: Any) -> None:
+    hint = {"idempotentHint": True}  # the upstream's word, which counts for nothing here
+    tool = FakeTool("work", dies_once(), annotations=hint)
+    async with playing(FakeServer("u", tool, tools={"work": facts})) as play:
+        client = await play.connect()
+        if facts:
+            assert (await client.call("work"))["content"][0]["text"] == "after all"
+        else:
+            with pytest.raises(RpcError, match="lost"):
+                await client.call("work")
+        assert len(play.server("u").calls) == (2 if facts else 1)
+        assert play.truths == (["ok"] if facts else ["lost"])
+
+
+def dies_once() -> Act:
+    times = 0
+
+    async def act(asked: Asked) -> Any:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise errors.UpstreamLost("u", "the connection was lost")
+        return text("after all")
+
+    return act

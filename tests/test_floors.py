@@ -12,9 +12,9 @@ from support.sources import Source, sources
 
 FLOORS: dict[int, str] = {
     0: "errors events policy ports state verdicts",
-    1: "catalog cedar config era ids listings param_headers pipeline places policies recording refusals routing runs "
-    "schemas truth wire",
-    2: "bridges exchange gateway peer scopes sessions upstreams",
+    1: "accounts catalog cedar config continuations era ids listings param_headers pipeline places policies recording "
+    "refusals routing runs schemas tasks truth wire",
+    2: "bridges deadline exchange gateway peer scopes sessions upstreams",
     3: "adapters",
     4: "app cli __main__",
 }

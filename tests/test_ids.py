@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.ids import Ids
+from fuseboard.ids import Chance, Ids
 
 UNTIL_2039 = st.floats(1_700_000_000, 2_190_000_000)
 
@@ -48,3 +48,19 @@ def test_forty_bits_of_chance_are_asked_for_and_all_are_used() -> None:
 
     assert Ids(ones).run(0.0) == "r-00000000zzzzzzzz"
     assert asked == [40]
+
+
+def test_chance_gives_the_bytes_of_its_source_once_each() -> None:
+    asked: list[int] = []
+
+    def source(count: int) -> bytes:
+        asked.append(count)
+        return bytes(n % 251 for n in range(count))
+
+    chance = Chance(source)
+    numbers = [chance(40) for _ in range(asked[0] // 5 if asked else 1)]
+    numbers += [chance(40) for _ in range(asked[0] // 5 - 1)]
+    assert len(asked) == 1
+    assert b"".join(number.to_bytes(5, "big") for number in numbers) == bytes(n % 251 for n in range(asked[0]))
+    assert chance(40) == numbers[0]
+    assert len(asked) == 2

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuseboard import listings
-from fuseboard.listings import KINDS, PROMPTS, RESOURCES, TEMPLATES, TOOLS, Kind
+from fuseboard.listings import KINDS, PROMPTS, RESOURCES, TEMPLATES, TOOLS, Kind, Shown
 
 ODD = rb'"x-v": [ 1.10, 1180591620717411303424, "\u00e9\/" ]'
 PAGE = b'{ "tools" : [ {"name":"a", %b}, { "name" : "b" , %b } ], "nextCursor":"2", "x-page": 1E2 }' % (ODD, ODD)
@@ -30,8 +30,13 @@ def edit(
     *,
     shown: Callable[[str], bool] = everything,
     exposed: Callable[[str], str] = same,
+    **told: bool,
 ) -> bytes:
-    return listings.edit(kind, page, shown=shown, exposed=exposed)
+    return listings.show(kind, page, shown=shown, exposed=exposed, **told).raw
+
+
+def seen(page: bytes, kind: Kind = TOOLS) -> Shown:
+    return listings.show(kind, page, shown=everything, exposed=same)
 
 
 def test_where_nothing_changes_the_very_same_bytes_come_back() -> None:
@@ -91,7 +96,7 @@ def test_what_is_no_list_goes_on_as_it_came(page: bytes) -> None:
     assert edit(page, shown=lambda name: False, exposed=lambda name: "other") is page
     assert listings.names(TOOLS, page) == []
     assert listings.next_cursor(page) is None
-    listings.merge(TOOLS, [page], stateless=False)
+    listings.merge(TOOLS, [seen(page)], stateless=False)
 
 
 def test_the_names_on_a_list_in_their_order() -> None:
@@ -114,8 +119,55 @@ def test_the_cursor_of_a_page(page: bytes, cursor: str | None) -> None:
 
 
 def test_several_lists_become_one_in_the_order_given_and_each_item_keeps_its_bytes() -> None:
-    merged = listings.merge(TOOLS, [PAGE, b'{"tools":[{"name":"c"}]}', b"{}"], stateless=False)
+    merged = listings.merge(TOOLS, [seen(PAGE), seen(b'{"tools":[{"name":"c"}]}'), seen(b"{}")], stateless=False)
     assert merged == b'{"tools":[{"name":"a", %b},{ "name" : "b" , %b },{"name":"c"}]}' % (ODD, ODD)
+
+
+HINTED = b'{"prompts":[],"ttlMs":%d,"cacheScope":"%b"}'
+
+
+@pytest.mark.parametrize(
+    ("pages", "whole", "ttl_ms", "scope"),
+    [
+        pytest.param([(500, b"public"), (300, b"public")], True, 300, "public", id="as long as the shortest"),
+        pytest.param([(500, b"public"), (300, b"private")], True, 300, "private", id="private if one of them is"),
+        pytest.param([(500, b"public"), (-1, b"public")], True, 0, "public", id="a time that makes no sense is none"),
+        pytest.param([(500, b"public")], False, 0, "public", id="where one is missing it is asked for again"),
+    ],
+)
+def test_how_long_and_by_whom_a_merged_list_may_be_kept(
+    pages: list[tuple[int, bytes]], whole: bool, ttl_ms: int, scope: str
+) -> None:
+    each = [seen(HINTED % page, PROMPTS) for page in pages]
+    merged = json.loads(listings.merge(PROMPTS, each, stateless=True, whole=whole))
+    assert (merged["ttlMs"], merged["cacheScope"]) == (ttl_ms, scope)
+
+
+def test_without_hints_a_merged_list_is_not_to_be_kept() -> None:
+    merged = json.loads(listings.merge(PROMPTS, [seen(HINTED % (9, b"public"), PROMPTS), seen(b"{}")], stateless=True))
+    assert (merged["ttlMs"], merged["cacheScope"]) == (0, "private")
+
+
+def test_a_merged_page_has_the_cursor_of_the_next() -> None:
+    assert listings.merge(TOOLS, [seen(b"{}")], stateless=False, cursor="x") == b'{"tools":[],"nextCursor":"x"}'
+
+
+def test_a_personal_list_is_no_other_s_even_if_nothing_is_missing_from_it() -> None:
+    page = b'{"tools":[{"name":"a"}],"cacheScope":"public"}'
+    assert edit(page) is page
+    assert json.loads(edit(page, personal=True))["cacheScope"] == "private"
+    private = page.replace(b"public", b"private")
+    assert edit(private, personal=True) is private
+
+
+def test_a_filtered_list_of_the_stateless_era_says_that_it_is_private_where_nothing_was_said() -> None:
+    assert json.loads(edit(PAGE, shown=lambda name: name == "a", stateless=True))["cacheScope"] == "private"
+    assert edit(PAGE, personal=True, stateless=True) is PAGE
+
+
+def test_a_digest_tells_of_the_items_and_of_nothing_else() -> None:
+    one, hint = seen(b'{"tools":[{"name":"a"}]}'), seen(b'{"ttlMs":7,"tools":[{"name":"a"}]}')
+    assert one.digest == hint.digest != seen(b'{"tools":[{"name":"a","x":1}]}').digest
 
 
 def test_a_merged_list_of_the_stateless_era_is_one_caller_s_own_and_not_to_be_kept() -> None:
@@ -129,7 +181,8 @@ def test_a_merged_list_of_the_stateless_era_is_one_caller_s_own_and_not_to_be_ke
 
 def test_an_item_that_two_lists_hold_counts_once_and_the_first_one_counts() -> None:
     one, two = b'{"resources":[{"uri":"x://a","from":1}]}', b'{"resources":[{"uri":"x://a","from":2},{"uri":"x://b"}]}'
-    merged = json.loads(listings.merge(RESOURCES, [one, two], stateless=False))
+    pages = [seen(one, RESOURCES), seen(two, RESOURCES)]
+    merged = json.loads(listings.merge(RESOURCES, pages, stateless=False))
     assert merged == {"resources": [{"uri": "x://a", "from": 1}, {"uri": "x://b"}]}
 
 
@@ -147,3 +200,18 @@ def test_each_kind_of_list_is_found_by_its_method() -> None:
         "resources/list": "resources",
         "resources/templates/list": "resourceTemplates",
     }
+
+
+def test_the_views_that_tools_name() -> None:
+    tools = [
+        {"name": "a", "_meta": {"ui": {"resourceUri": "ui://a", "x": 1}}},
+        {"name": "b", "_meta": {"ui/resourceUri": "ui://b"}},
+        {"name": "c", "_meta": {"ui": None}},
+        {"name": "d", "_meta": "resourceUri"},
+        {"name": "e"},
+        7,
+    ]
+    page = listings.show(TOOLS, json.dumps({"tools": tools}).encode(), shown=lambda name: True, exposed=str)
+    assert page.views == ("ui://a", "ui://b")
+    resources = {"resources": [{"uri": "x", "_meta": {"ui/resourceUri": "ui://b"}}]}
+    assert listings.show(RESOURCES, json.dumps(resources).encode(), shown=lambda name: True, exposed=str).views == ()

@@ -63,10 +63,77 @@ def test_declarations_are_read_along_properties() -> None:
         pytest.param({"type": "string", "x-mcp-header": "REGION"}, id="a name that is taken"),
     ],
 )
-def test_a_bad_declaration_declares_nothing(bad: dict[str, Any]) -> None:
+def test_a_bad_declaration_spoils_the_tool(bad: dict[str, Any]) -> None:
     schema = {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}, "x": bad}}
-    assert param_headers.declared(schema) is None
+    with pytest.raises(param_headers.Misdeclared, match="x"):
+        param_headers.declared(schema)
     assert inbound.find_invalid_x_mcp_header(schema) is not None
+
+
+HEADER = {"type": "string", "x-mcp-header": "A"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({**HEADER, "properties": {}}, id="the root is no argument"),
+        pytest.param({"properties": {"a": {"items": HEADER}}}, id="below an array"),
+        pytest.param({"properties": {"a": {"anyOf": [HEADER]}}}, id="in an alternative"),
+        pytest.param({"$defs": {"a": HEADER}}, id="in a definition that may be used anywhere"),
+        pytest.param({"patternProperties": {"a": HEADER}}, id="in a property of any name"),
+        pytest.param({"additionalProperties": HEADER}, id="in a property without a name"),
+        pytest.param({"if": {"properties": {"a": HEADER}}}, id="under a condition"),
+    ],
+)
+def test_a_declaration_that_no_chain_of_properties_leads_to_spoils_the_tool(schema: dict[str, Any]) -> None:
+    with pytest.raises(param_headers.Misdeclared, match="no chain of properties"):
+        param_headers.declared(schema)
+    assert inbound.find_invalid_x_mcp_header(schema) is not None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"properties": {"x-mcp-header": {"type": "string"}}}, id="a property of that name"),
+        pytest.param({"properties": {"a": {"default": HEADER}}}, id="a default"),
+        pytest.param({"properties": {"a": {"enum": [HEADER]}}}, id="a value"),
+        pytest.param(True, id="a schema that is no object"),
+    ],
+)
+def test_what_is_data_declares_nothing(schema: Any) -> None:
+    assert param_headers.declared(schema) is None
+    assert inbound.find_invalid_x_mcp_header(schema) is None
+
+
+schemas = st.recursive(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["string", "number", ["string"]])},
+        optional={"x-mcp-header": st.sampled_from(["A", "a", "B", "", "b c", 7, None])},
+    ),
+    lambda inner: st.fixed_dictionaries(
+        {"type": st.just("object")},
+        optional={
+            "properties": st.dictionaries(st.sampled_from(["p", "q", "x-mcp-header"]), inner, max_size=2),
+            "items": inner | st.lists(inner, max_size=2),
+            "allOf": st.lists(inner, max_size=2),
+            "$defs": st.dictionaries(st.just("d"), inner, max_size=1),
+            "not": inner,
+            "default": inner,
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@given(schema=schemas)
+def test_what_spoils_a_tool_is_what_the_sdk_drops_it_for(schema: dict[str, Any]) -> None:
+    try:
+        found = param_headers.declared(schema) or {}
+    except param_headers.Misdeclared:
+        assert inbound.find_invalid_x_mcp_header(schema) is not None
+        return
+    assert inbound.find_invalid_x_mcp_header(schema) is None
+    assert {path: one.token for path, one in found.items()} == inbound.x_mcp_header_map(schema)
 
 
 @given(arguments=arguments)

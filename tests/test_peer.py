@@ -16,6 +16,7 @@ from fuseboard.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
+    Undelivered,
     UpstreamLost,
     UpstreamUnreachable,
 )
@@ -304,6 +305,29 @@ async def test_giving_up_what_nobody_asked_changes_nothing(params: Any) -> None:
     assert side.heard == ["wait"]
 
 
+async def test_a_server_may_end_a_stream_that_it_serves_and_no_other_request() -> None:
+    """2026-07-28, subscriptions, cancellation: on stdio it says so by the client's own notification."""
+    side = alone()
+    async with asking(side, "subscriptions/listen", "tools/call") as ended:
+        await settle()
+        for id in (1, 2):
+            side.receive(method=CANCELLED, params={"requestId": id})
+        await settle()
+        assert list(ended) == ["subscriptions/listen"]
+        assert ended["subscriptions/listen"].message == "other ended the subscription"
+        side.receive(id=2, result={})
+
+
+async def test_a_stream_that_was_answered_already_is_not_ended_again() -> None:
+    side = alone()
+    async with asking(side, "subscriptions/listen") as ended:
+        await settle()
+        side.receive(id=1, result={})
+        side.receive(method=CANCELLED, params={"requestId": 1})
+        await settle()
+    assert isinstance(ended["subscriptions/listen"], Result)
+
+
 # The end.
 
 
@@ -495,3 +519,26 @@ async def test_where_not_even_that_can_be_told_the_link_lives_on(caplog: pytest.
     peer.receive(b'{"jsonrpc":"1.0","id":1,"method":"x"}')
     assert peer.open
     assert "nor could its sender be told" in caplog.text
+
+
+async def test_a_question_that_never_left_fails_as_one_and_the_others_go_on(ends: tuple[Side, Side]) -> None:
+    ends[1].acts["hang"] = hang
+    async with anyio.create_task_group() as tasks:
+
+        async def ask() -> None:
+            with pytest.raises(Undelivered, match="refused unread"):
+                await ends[0].peer.request("hang", None)
+
+        tasks.start_soon(ask)
+        await settle()
+        ends[0].peer.undelivered(b"1", "refused unread")
+        ends[0].peer.undelivered(b"7", "never asked")
+    assert await ends[0].peer.request("echo", b"{}") == Result(b"{}")
+
+
+async def test_the_loss_of_the_connection_is_told_once() -> None:
+    told: list[str] = []
+    peer = Peer(lambda frame: None, Side("x"), name="x", on_lost=told.append)
+    peer.lost("first")
+    peer.lost("second")
+    assert told == ["first"]

@@ -11,11 +11,12 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fuseboard.events import CallProposed, Effect
 from fuseboard.pipeline import Check, Outcome
 from fuseboard.ports import Concluded, Failure, Proposed, Reply, Result
-from fuseboard.recording import ARGUMENTS_BYTES, CUT, PREVIEW_BYTES, Recorder, Redactor
+from fuseboard.recording import ARGUMENTS_BYTES, CUT, PREVIEW_BYTES, Recorder, Redactor, digest_of
 from fuseboard.refusals import UNANSWERED
 from fuseboard.runs import Run, Source
 from fuseboard.truth import Truth
@@ -386,3 +387,42 @@ def test_where_arguments_are_left_out_no_reason_and_no_fact_quotes_them(how: str
     assert entry.reason == "The arguments do not fit:"
     assert "DE89" not in str(entry)
     assert entry.checks[0]["facts"] == {"mismatches": [{"path": "/iban", "expected": "integer", "keyword": "type"}]}
+
+
+# Tasks and later rounds.
+
+
+def test_a_result_names_the_task_that_it_began_or_came_out_of() -> None:
+    keeper = recorder("full", TOKEN)
+    judgement = judged(Allow("r"), call(WRITE))
+    for outcome, before in ((None, 0), (judgement, 1)):
+        record = keeper.concluded(
+            call(WRITE), at=1.5, truth=Truth.TASK, reply=Result(b"{}"), outcome=outcome, task=f"t-{TOKEN}"
+        )
+        assert len(record.checks) == before + 1
+        fact = {"policy": "task", "verdict": "allow", "rule": None, "facts": {"id": f"t-{MASK}"}}
+        assert record.checks[-1] == fact
+
+
+@pytest.mark.parametrize(
+    ("how", "facts"),
+    [
+        ("full", {"answers": {"b": {"content": MASK}, "a": 1}}),
+        ("hashed", {"answers": f"sha256:{digest_of({'a': 1, 'b': {'content': TOKEN}})}"}),
+        ("none", {}),
+    ],
+)
+def test_answers_are_kept_as_arguments_are(how: str, facts: dict[str, Any]) -> None:
+    event = replace(call(WRITE), answers={"b": {"content": TOKEN}, "a": 1}, continues="d-0")
+    record = recorder(how, TOKEN).proposed(
+        judged(Allow("r"), event),
+        event,
+        Run("r-1", Source.SESSION),
+        seq=1,
+        asked=event.arguments,
+        raw_arguments=b"{}",
+        era="stateless",
+        transport="http",
+    )
+    assert record.checks[-1] == {"policy": "answers", "verdict": "allow", "rule": None, "facts": facts}
+    assert record.continues == "d-0"

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from fuseboard import refusals
-from fuseboard.errors import DENIED
+from fuseboard.errors import DENIED, LEDGER_UNAVAILABLE
 from fuseboard.ports import Failure, Result
 from fuseboard.verdicts import Deny, Hold
+from support.judging import WRITE, call
 
 DENY = Deny("no-ssh", "Secret files are out of bounds. Ask the user.", {"path": "/x"})
 
@@ -65,3 +66,18 @@ def test_elsewhere_a_refusal_is_an_error_since_no_model_reads_the_result(method:
 
 def test_another_word_may_stand_for_the_verdict() -> None:
     assert refusals.decision("d-1", "r-1", None, DENY, "nudge")["verdict"] == "nudge"
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_the_refusal_of_a_call_names_its_decision(modern: bool) -> None:
+    judged = call(WRITE)
+    said = refusals.of_call(judged, "p", Deny("r", "No."), modern=modern)
+    assert said == refusals.reply(
+        judged.method, Deny("r", "No."), refusals.decision(judged.id, judged.run, "p", Deny("r", "No.")), modern=modern
+    )
+
+
+def test_a_call_without_a_record_is_refused_with_an_error_of_its_own() -> None:
+    error = json.loads(refusals.unrecorded(call(WRITE)).raw)
+    assert error["code"] == LEDGER_UNAVAILABLE
+    assert WRITE.exposed in error["message"]

@@ -176,3 +176,40 @@ def test_a_uri_longer_than_any_server_takes_is_not_tried_on_templates() -> None:
     assert origins.find(long) is None
     origins.remember(long, "two")
     assert origins.find(long) == "two"
+
+
+def test_what_several_list_is_the_first_one_s_as_configured_whoever_answered_first() -> None:
+    origins = Origins(["one", "two"])
+    for remember in (origins.remember, origins.remember_template):
+        remember("x://{a}", "two")
+        remember("x://{a}", "one")
+        remember("x://{a}", "two")
+    assert origins.listed("x://{a}") == origins.of_template("x://{a}") == "one"
+
+
+def test_a_uri_that_two_templates_fit_is_the_first_one_s_as_configured() -> None:
+    origins = Origins(["one", "two"])
+    origins.remember_template("x://t/{a}", "two")
+    origins.remember_template("x://{+a}", "one")
+    assert origins.find("x://t/7") == "one"
+    assert origins.of_template("x://t/{a}") == "two"
+    origins.remember("x://t/7", "two")
+    assert origins.find("x://t/7") == "two"
+
+
+def test_however_many_resources_are_listed_the_newest_are_remembered() -> None:
+    origins = Origins(["one"], limit=10)
+    for n in range(100):
+        origins.remember(f"x://{n}", "one")
+        origins.remember_template(f"y://{n}/{{a}}", "one")
+    assert [origins.listed(f"x://{n}") for n in (0, 89, 90, 99)] == [None, None, "one", "one"]
+    assert [origins.of_template(f"y://{n}/{{a}}") for n in (89, 90)] == [None, "one"]
+
+
+def test_of_those_with_a_tool_of_that_view_the_first_is_found() -> None:
+    origins = Origins(["a", "b"])
+    for alias in ("b", "a"):
+        origins.remember_view("ui://x", alias)
+    assert origins.of_view("ui://x") == "a"
+    assert origins.of_view("ui://y") is None
+    assert origins.find("ui://x") is None  # for that, somebody has to list it

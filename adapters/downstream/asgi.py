@@ -18,6 +18,9 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 ABORT: Final = "fuseboard.abort"
 """The ASGI extension by which our server lets a connection be cut, for a client that reads nothing any more."""
 
+MEASURED: Final = "fuseboard.measured"
+"""The ASGI extension by which our server says that it has looked at the size of the head already."""
+
 _JSON: Final = (b"content-type", b"application/json")
 
 

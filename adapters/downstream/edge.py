@@ -127,13 +127,14 @@ class HttpEdge:
         self._stopping = True
         self._streamable.quiet()
         self._stateless.quiet()
-        self._sse.close()
+        self._sse.quiet()
 
     def close(self) -> None:
         """End everything now. Idempotent."""
         self.quiet()
         self._stateless.close()
         self._streamable.close()
+        self._sse.close()
 
     async def _post(self, http: Incoming) -> None:
         # Whatever is no known handshake revision goes to the ladder, which knows how to say what is wrong with it.

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from fuseboard.adapters.downstream.asgi import Caller, Head, Message, Refusal, too_large
+from fuseboard.adapters.downstream.asgi import MEASURED, Caller, Head, Message, Refusal, too_large
 from fuseboard.adapters.downstream.limits import Limits
 
 Auth: TypeAlias = Mapping[str, tuple[str, Sequence[str]]]
@@ -43,6 +43,8 @@ class Guard:
 
     def size(self, scope: Message) -> Refusal | None:
         """Is the head small enough to be looked at?"""
+        if MEASURED in scope.get("extensions", ()):
+            return None
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         if len(headers) > self._limits.headers:
             return Refusal(431, f"{len(headers)} headers; at most {self._limits.headers} are read")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 import signal
 import socket
 import threading
@@ -22,6 +23,10 @@ from fuseboard.adapters.downstream.protocol import BoundedProtocol
 __all__ = ["HttpEdge", "serve_http"]
 
 KEEP_ALIVE_S: Final = 75
+
+VANISHED_S: Final = 300.0
+"""How long what was sent may stay unacknowledged, before its client counts as gone. Linux only."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -94,7 +99,7 @@ async def serve_http(
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(edge.limits.grace_s) + 2,
+        timeout_graceful_shutdown=math.ceil(edge.limits.grace_s) + 2,
     )
     server = _Server(config, edge, lambda: ready(listener.getsockname()[1]))
     with _stopped(server.stop, ended) if ended else _stop_on_signals(server.stop) if signals else nullcontext():
@@ -109,7 +114,12 @@ async def serve_http(
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+    listener = socket.create_server((host.strip("[]"), port), family=family, backlog=2048)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Every connection inherits it. A client that vanished without a word takes nothing of what streams send it to
+        # see whether it lives; by itself the system goes on trying for a quarter of an hour.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(VANISHED_S * 1000))
+    return listener
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from typing import Final
@@ -52,6 +53,7 @@ class Sse:
         self._gateway = gateway
         self._limits = limits
         self._open: dict[str, tuple[Caller, Peer, Outlet]] = {}
+        self._draining: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
         return len(self._open)
@@ -92,8 +94,15 @@ class Sse:
         await empty(http.send, 202)
         return found.receive(body)
 
+    def quiet(self) -> None:
+        """End each session as soon as what it was asked is answered: the answers come on the very stream."""
+        loop = asyncio.get_running_loop()
+        self._draining = [loop.create_task(_drain(peer, outlet)) for _, peer, outlet in self._open.values()]
+
     def close(self) -> None:
         """End every session."""
+        for draining in self._draining:
+            draining.cancel()
         for _, _, outlet in list(self._open.values()):
             outlet.close()
 
@@ -103,6 +112,11 @@ class Sse:
         id = next((part[len(_ID) :] for part in query.split(b"&") if part.startswith(_ID)), b"")
         caller, peer, _ = self._open.get(id.decode("latin-1"), (None, None, None))
         return peer if caller == http.caller else None
+
+
+async def _drain(peer: Peer, outlet: Outlet) -> None:
+    await peer.drained()
+    outlet.close()
 
 
 async def _close(session: Session) -> None:

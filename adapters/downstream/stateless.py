@@ -10,11 +10,13 @@ from fuseboard.adapters.downstream.call import Call
 from fuseboard.adapters.downstream.ladder import METHOD, NAME, PARAM_PREFIX, STATUS, VERSION, Rejection, Routing
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.streams import event
+from fuseboard.era import SUBSCRIPTION_KEY
 from fuseboard.errors import INTERNAL_ERROR, INVALID_REQUEST, ProtocolFault
-from fuseboard.ports import Gateway, Notification, Origin, Reply, Request
+from fuseboard.ports import Gateway, Notification, Origin, Reply, Request, Result
 from fuseboard.wire import frames
 
 _LISTEN = "subscriptions/listen"
+_SUBSCRIPTION = SUBSCRIPTION_KEY.encode()
 _NEITHER = Refusal(406, "Accept must list both application/json and text/event-stream")
 _RESPONSE = Refusal(400, "a response answers nothing here: this revision asks its clients nothing")
 
@@ -74,8 +76,9 @@ class Stateless:
     def quiet(self) -> None:
         """End the subscriptions, which would go on for ever."""
         for call in list(self._calls):
-            if call.listens:
-                call.stop()
+            if call.listens and call.request_id is not None:
+                # 2026-07-28, subscriptions: the answer says that the server has ended it in order.
+                call.stop(Result(b'{"resultType":"complete","_meta":{"%b":%b}}' % (_SUBSCRIPTION, call.request_id)))
 
     def close(self) -> None:
         """Stop what is under way."""

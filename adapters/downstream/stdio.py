@@ -8,21 +8,29 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO, Final, TextIO
 
 import anyio
 
+from fuseboard.adapters.outbox import Outbox
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
-from fuseboard.era import VERSION_KEY, meta_of
+from fuseboard.era import SUBSCRIPTION_KEY, VERSION_KEY, meta_of
+from fuseboard.errors import INTERNAL_ERROR
 from fuseboard.peer import Peer
-from fuseboard.ports import Gateway, Origin, Reply, Request, Scope, Session
-from fuseboard.wire import splice
+from fuseboard.ports import Gateway, Origin, Reply, Request, Result, Scope, Session
+from fuseboard.wire import frames, splice
 
 _log = logging.getLogger("fuseboard.downstream")
 
 DRAIN_S: Final = 5.0
-"""What open requests get when the client closes our stdin: a script that pipes its requests in wants its answers."""
+"""What open requests get when the client closes our stdin: a script that pipes its requests in wants its answers.
+
+A client of the SDK waits 2 s for our end and then sends SIGTERM, which ends this; 2 s later it would kill us.
+"""
+
+_LISTEN: Final = "subscriptions/listen"
+_STOPPING: Final = frames.failure(INTERNAL_ERROR, "the proxy is stopping")
 
 
 class _Reader(asyncio.Protocol):
@@ -45,11 +53,36 @@ class _BothEras:
         self._origin = Origin(principal="local", transport="stdio")
         self._handshake: Session | None = None
         self._back: Scope | None = None
+        self._stopping = False
+        self._standing: set[anyio.CancelScope] = set()
 
     def attach(self, back: Scope) -> None:
         self._back = back
 
     async def request(self, request: Request, scope: Scope) -> Reply:
+        if self._stopping:
+            return _STOPPING
+        if request.method == _LISTEN:
+            return await self._listen(request, scope)
+        return await self._answer(request, scope)
+
+    async def _listen(self, request: Request, scope: Scope) -> Reply:
+        with anyio.CancelScope() as standing:
+            self._standing.add(standing)
+            try:
+                return await self._answer(request, scope)
+            finally:
+                self._standing.discard(standing)
+        # 2026-07-28, subscriptions: the answer says that the server has ended it in order.
+        return Result(b'{"resultType":"complete","_meta":{"%b":%b}}' % (SUBSCRIPTION_KEY.encode(), request.id))
+
+    def quiet(self, *, stopping: bool) -> None:
+        """End what would go on for ever; ``stopping`` refuses whatever comes from now on."""
+        self._stopping = stopping
+        for standing in self._standing:
+            standing.cancel()
+
+    async def _answer(self, request: Request, scope: Scope) -> Reply:
         if request.method != "initialize" and is_modern(request):
             return await self._gateway.stateless(self._origin).request(request, scope)
         return await self._session().request(request, scope)
@@ -80,22 +113,26 @@ def is_modern(request: Request) -> bool:
     return isinstance(meta, dict) and VERSION_KEY in meta
 
 
-async def serve_stdio(gateway: Gateway, *, limit_bytes: int, depth: int) -> None:
-    """Serve the client on stdin and stdout until it closes our stdin."""
+async def serve_stdio(
+    gateway: Gateway, *, limit_bytes: int, depth: int, drain_s: float = DRAIN_S, stop: anyio.Event | None = None
+) -> None:
+    """Serve the client on stdin and stdout until it closes our stdin, or stops reading, or ``stop`` is set.
+
+    What is open by then is answered first, for ``drain_s`` at most where we stop of our own accord. Whoever wants an
+    end that is under way to be quicker says so: by closing stdin after ``stop``, or the other way round.
+    """
     stdin, stdout = _take_standard_streams()
-    ended = anyio.Event()
+    ended, gone, stop = anyio.Event(), anyio.Event(), stop or anyio.Event()
     sessions = _BothEras(gateway)
-    writer = await _writer(stdout, ended.set)
+    unwatched = _watched(stdout, gone.set)
+    writer = await _writer(stdout, gone.set)
 
-    def send(frame: bytes) -> None:
-        if writer.is_closing():
-            return
-        writer.write(frame + b"\n")
-        if writer.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
-            _log.error("the client does not read its input; giving up")
-            writer.abort()
+    def given_up() -> None:
+        _log.error("the client does not read its input; giving up")
+        writer.abort()
 
-    peer = Peer(send, sessions, name="the client", depth=depth)
+    outbox = Outbox(writer, alone=lambda: peer.alone, limit_bytes=UNSENT_LIMIT_BYTES, on_full=given_up)
+    peer = Peer(outbox.put, sessions, name="the client", depth=depth)
     sessions.attach(peer)
 
     def overlong(head: bytes) -> None:
@@ -103,13 +140,58 @@ async def serve_stdio(gateway: Gateway, *, limit_bytes: int, depth: int) -> None
 
     lines = Lines(peer.receive, overlong, limit_bytes=limit_bytes)
     await _read(stdin, lines.feed, ended.set)
-    await ended.wait()
-    with anyio.move_on_after(DRAIN_S):
-        await peer.drained()
-    peer.lost("the client closed the connection")
-    with anyio.CancelScope(shield=True):
-        await sessions.close()
-    writer.close()
+    try:
+        await _any(ended.wait, gone.wait, stop.wait)
+        sessions.quiet(stopping=stop.is_set())
+        hurry, patience_s = (stop, DRAIN_S) if ended.is_set() else (ended, drain_s)
+        with anyio.move_on_after(patience_s):
+            await _any(peer.drained, hurry.wait, gone.wait)
+    finally:
+        unwatched()
+        peer.lost("the client closed the connection")
+        with anyio.CancelScope(shield=True):
+            await sessions.close()
+        outbox.flush()
+        writer.close()
+
+
+async def _any(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Wait for the first of them."""
+
+    async def wait(one: Callable[[], Awaitable[None]]) -> None:
+        await one()
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for one in waits:
+            tasks.start_soon(wait, one)
+
+
+def _watched(stdout: BinaryIO, on_gone: Callable[[], None]) -> Callable[[], None]:
+    """Say when nobody reads our stdout any more; what is returned ends the watch.
+
+    uvloop notices only when it writes, and a client that died may leave our stdin open in a process that it started.
+    On Linux the write end of a pipe polls as readable, for its error, as soon as the last reader has gone.
+    """
+    if sys.platform != "linux" or not stat.S_ISFIFO(os.fstat(stdout.fileno()).st_mode):
+        return lambda: None
+    loop = asyncio.get_running_loop()
+    watched = os.dup(stdout.fileno())
+    watching = True
+
+    def end() -> None:
+        nonlocal watching
+        if watching:
+            watching = False
+            loop.remove_reader(watched)
+            os.close(watched)
+
+    def fired() -> None:
+        end()
+        on_gone()
+
+    loop.add_reader(watched, fired)
+    return end
 
 
 def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from fuseboard.adapters.stores.records import ADD_SENT, APPLICATION_ID, DDL, SCHEMA_VERSION
+from fuseboard.adapters.stores.records import ADDED_COLUMNS, APPLICATION_ID, DDL, SCHEMA_VERSION
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.errors import ConfigError
 
@@ -93,9 +93,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, lock_timeout_s: float) 
         for statement in DDL.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    elif version == 1 and not _has_column(connection, "sent"):
-        # A process of version 1 that still runs may have set its mark on a ledger that was upgraded already.
-        connection.execute(ADD_SENT)
+    else:
+        # A process of an older version that still runs may have set its mark on a ledger that was upgraded already.
+        for column in ADDED_COLUMNS:
+            if not _has_column(connection, column):
+                connection.execute(f"ALTER TABLE calls ADD COLUMN {column} TEXT")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 

@@ -20,6 +20,8 @@ UNKNOWN = "unknown"
 """The truth of a call without a recorded end: it is under way, or the process died with it."""
 DENIED = "denied"
 """The truth of a call of which nothing was sent."""
+TASK = "task"
+"""The truth of a call that began a task, as long as what came of it was not fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,12 @@ class Call:
     error: str | None
     sent: str | None = None
     """What was sent in place of ``arguments``, in the same form; ``None`` where that is the same."""
+    continues: str | None = None
+    """The id of the first round, where this is a later round of one logical call."""
 
     @property
     def ended(self) -> bool:
-        return self.final or self.ended_at is not None
+        return self.final or (self.ended_at is not None and self.truth != TASK)
 
     def to_json(self) -> bytes:
         """One line of ``trace export``. The arguments' numbers stand as they were sent, digit by digit."""
@@ -98,15 +102,15 @@ class Run:
         return msgspec.json.encode(self)
 
 
-# A ledger of version 1 that no writer has opened since has no such column. Of two the first counts, the ledger's own.
-_CALL = "SELECT *, NULL AS sent FROM calls"
+# An older ledger that no writer has opened since has no such columns. Of two the first counts, the ledger's own.
+_CALL = "SELECT *, NULL AS sent, NULL AS continues FROM calls"
 # Who and how come from the run's newest call.
 _RUN = """
 SELECT run, run_source, principal, client, transport, era, config, began, last, calls, denied, failed, output
 FROM (
   SELECT max(rowid) AS newest, min(at) AS began, max(coalesce(ended_at, at)) AS last, count(*) AS calls,
     sum(coalesce(result_verdict, verdict) = 'deny') AS denied,
-    sum(NOT final AND coalesce(truth, '') NOT IN ('ok', 'empty', 'input_required', 'denied')) AS failed,
+    sum(NOT final AND coalesce(truth, '') NOT IN ('ok', 'empty', 'input_required', 'task', 'denied')) AS failed,
     coalesce(sum(result_bytes), 0) AS output
   FROM calls {where} GROUP BY run
 ) JOIN calls ON rowid = newest ORDER BY newest DESC LIMIT ?

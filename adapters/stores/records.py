@@ -18,7 +18,7 @@ import msgspec
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.ports import Concluded, Entry, Proposed
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x46757365  # "Fuse"
 
 DDL = """
@@ -59,7 +59,8 @@ CREATE TABLE calls (
   result_rule      TEXT,
   result_reason    TEXT,
   result_checks    TEXT,              -- JSON
-  sent             TEXT               -- like arguments, where something else was sent (since version 2)
+  sent             TEXT,              -- like arguments where something else was sent (since version 2)
+  continues        TEXT               -- the id of the call whose later round this is (since version 3)
 );
 CREATE INDEX calls_by_run ON calls (run, seq);
 CREATE INDEX calls_by_at ON calls (at);
@@ -71,8 +72,8 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 """
 
-ADD_SENT = "ALTER TABLE calls ADD COLUMN sent TEXT"
-"""From version 1 to 2."""
+ADDED_COLUMNS = ("sent", "continues")
+"""Columns of text that came with version 2 and 3."""
 
 Row: TypeAlias = tuple[Any, ...]
 

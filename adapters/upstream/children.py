@@ -9,7 +9,7 @@ import anyio
 from fuseboard.adapters.upstream.guardian import Guardian
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamUnreachable
-from fuseboard.ports import Handler, Link
+from fuseboard.ports import Inbound, Link
 from fuseboard.upstreams.upstream import Connect
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Children:
     def guarded(self, alias: str, connect: Connect) -> Connect:
         """``connect``, which makes links to child processes, such that none of them outlives the proxy."""
 
-        async def connected(era: Era, inbound: Handler) -> Link:
+        async def connected(era: Era, inbound: Inbound) -> Link:
             from fuseboard.adapters.upstream.stdio import StdioLink
 
             if self._closing:

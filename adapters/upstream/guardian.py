@@ -1,8 +1,9 @@
 """Children die with the proxy, even where it is killed and can do nothing more about it.
 
 A shell of its own session, not our child, reads a pipe whose other end we alone hold: when we are gone, however that
-came about, the pipe ends, and the shell kills the process groups it was told of. A child that leaves its group
-(a double fork with ``setsid``) is beyond it.
+came about, the pipe ends, and the shell kills the process groups it was told of, and on Linux what their members have
+started in groups of their own. It stops the groups first: a child that sees its stdin end would otherwise be gone
+before anybody asked whose parent it was. Who forks twice, so that its parent is init, is beyond it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import os
 import signal
 import subprocess
 from typing import Final
+
+from fuseboard.adapters.upstream.descendants import kill, strays
 
 _log = logging.getLogger("fuseboard.upstream")
 
@@ -31,7 +34,24 @@ exec 3<&0
             -) groups="${groups%" $group "*} ${groups#*" $group "}" ;;
         esac
     done
+    for group in $groups; do kill -s STOP -- "-$group"; done
+    pids=' '
+    grown=yes
+    while [ "$grown" ]; do
+        grown=
+        for stat in /proc/[0-9]*/stat; do
+            read -r line < "$stat" || continue
+            pid=${stat#/proc/}
+            pid=${pid%/stat}
+            set -- ${line##*) }
+            case "$pids" in *" $pid "*) continue ;; esac
+            case "$groups$pids" in
+                *" $3 "*|*" $2 "*) pids="$pids$pid "; grown=yes ;;
+            esac
+        done
+    done
     for group in $groups; do kill -s KILL -- "-$group"; done
+    for pid in $pids; do kill -s KILL "$pid"; done
 } <&3 3<&- &
 """
 
@@ -58,8 +78,10 @@ class Guardian:
     def kill(self) -> None:
         """SIGKILL to every group, now."""
         for group in self._groups:
+            gone_astray = strays(group)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
+            kill(gone_astray)
 
     def close(self) -> None:
         """Let the shell go. It kills what is still being watched."""

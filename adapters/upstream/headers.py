@@ -23,11 +23,21 @@ class _ByUri(msgspec.Struct):
     name: str | None = msgspec.field(name="uri", default=None)
 
 
+class _ByTask(msgspec.Struct):
+    name: str | None = msgspec.field(name="taskId", default=None)
+
+
 _BY_NAME: Final = msgspec.json.Decoder(_ByName)
-_NAMED: Final[dict[str, msgspec.json.Decoder[_ByName] | msgspec.json.Decoder[_ByUri]]] = {
+_BY_TASK: Final = msgspec.json.Decoder(_ByTask)
+_NAMED: Final[
+    dict[str, msgspec.json.Decoder[_ByName] | msgspec.json.Decoder[_ByUri] | msgspec.json.Decoder[_ByTask]]
+] = {
     "tools/call": _BY_NAME,
     "prompts/get": _BY_NAME,
     "resources/read": msgspec.json.Decoder(_ByUri),
+    "tasks/get": _BY_TASK,  # these by the tasks extension
+    "tasks/update": _BY_TASK,
+    "tasks/cancel": _BY_TASK,
 }
 
 
@@ -42,7 +52,7 @@ def encode(value: str) -> str:
 
 
 def routing(method: str, params: bytes | None) -> dict[str, str]:
-    """``Mcp-Method``, and ``Mcp-Name`` for the three methods that name what they are about."""
+    """``Mcp-Method``, and ``Mcp-Name`` for the methods that name what they are about."""
     headers = {"Mcp-Method": encode(method)}
     decoder = _NAMED.get(method)
     if decoder is not None and params is not None:

@@ -1,7 +1,7 @@
 """Streamable HTTP without sessions (2026-07-28): every request stands alone, closing its response stream cancels it.
 
-What both eras share stands here too; :mod:`fuseboard.adapters.upstream.session` adds what sessions need. Both import
-aiohttp, which costs 0.1 s: import them when the first HTTP upstream is about to be connected.
+What both eras share stands here too; :mod:`fuseboard.adapters.upstream.session` adds what sessions need. Import either
+when the first HTTP upstream is about to be connected: a proxy over pipes needs neither.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import aiohttp
 import msgspec
 from multidict import CIMultiDict
 
 from fuseboard.adapters.upstream import headers as http_headers
+from fuseboard.adapters.upstream.connection import Response as HttpResponse
 from fuseboard.adapters.upstream.events import EventParser, EventTooLarge
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, content_type
-from fuseboard.errors import ProtocolFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import ProtocolFault, Undelivered, UpstreamLost
 from fuseboard.peer import CANCELLED
 from fuseboard.ports import Failure, Notification, Reply, Request, Response, Scope
 from fuseboard.wire import frames
@@ -74,7 +74,7 @@ class HttpLink:
         self, id: bytes, method: str, params: bytes | None, scope: Scope, stamps: Mapping[str, str]
     ) -> Reply:
         if not self._open:
-            raise UpstreamUnreachable(self._wire.name, f"the connection to {self._wire.name} is closed")
+            raise Undelivered(self._wire.name, f"the connection to {self._wire.name} is closed")
         response = await self._wire.send("POST", stamps, frames.request(id, method, params))
         try:
             return await self._answer(response, id, scope)
@@ -82,7 +82,7 @@ class HttpLink:
             response.close()
             raise
 
-    async def _answer(self, response: aiohttp.ClientResponse, id: bytes, scope: Scope) -> Reply:
+    async def _answer(self, response: HttpResponse, id: bytes, scope: Scope) -> Reply:
         if response.status >= 400:
             return await self._refusal(response)
         kind = content_type(response)
@@ -95,7 +95,7 @@ class HttpLink:
             raise UpstreamLost(self._wire.name, f"{self._wire.name} answered with a message that is not the response")
         return reply
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> Reply:
+    async def _refusal(self, response: HttpResponse) -> Reply:
         """The JSON-RPC error in the body, whatever its id: with one message sent there is no doubt whose it is."""
         body = await self._wire.read(response)
         self._check_session(response.status, body)
@@ -112,7 +112,7 @@ class HttpLink:
     def _check_session(self, status: int, body: bytes) -> None:
         """Raise :class:`UpstreamLost` where this answer says that the session has ended."""
 
-    async def _streamed(self, response: aiohttp.ClientResponse, id: bytes, scope: Scope) -> Reply:
+    async def _streamed(self, response: HttpResponse, id: bytes, scope: Scope) -> Reply:
         scope.stream()
         reply = await self._read_events(response, EventParser(limit_bytes=self._wire.limit_bytes), id, scope)
         if reply is None:
@@ -120,7 +120,7 @@ class HttpLink:
         return reply
 
     async def _read_events(
-        self, response: aiohttp.ClientResponse, parser: EventParser, id: bytes | None, scope: Scope | None
+        self, response: HttpResponse, parser: EventParser, id: bytes | None, scope: Scope | None
     ) -> Reply | None:
         """Read until the response to ``id`` (returned) or the end of the stream (``None``)."""
         try:

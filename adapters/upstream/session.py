@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import aiohttp
 import anyio
 import anyio.abc
 import msgspec
 
 from fuseboard.adapters.upstream.asked import Asked
+from fuseboard.adapters.upstream.connection import Response
 from fuseboard.adapters.upstream.events import EventParser
 from fuseboard.adapters.upstream.http import HttpLink
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, content_type
-from fuseboard.errors import UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import Undelivered, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.peer import CANCELLED
-from fuseboard.ports import Handler, Notification, Reply, Request, Result, Scope
+from fuseboard.ports import Inbound, Notification, Reply, Request, Result, Scope
 from fuseboard.wire import frames
 
 NOTICE_TIMEOUT_S: Final = 10.0
@@ -60,7 +60,7 @@ class SessionLink(HttpLink):
         url: str,
         headers: Mapping[str, str],
         pool: HttpPool,
-        inbound: Handler,
+        inbound: Inbound,
         tasks: anyio.abc.TaskGroup,
         limit_bytes: int = BODY_BYTES,
     ) -> None:
@@ -108,7 +108,7 @@ class SessionLink(HttpLink):
             except UpstreamFault as fault:
                 _log.debug("no goodbye: %s", fault)
 
-    async def _answer(self, response: aiohttp.ClientResponse, id: bytes, scope: Scope) -> Reply:
+    async def _answer(self, response: Response, id: bytes, scope: Scope) -> Reply:
         if self._version is None and (session := response.headers.get("Mcp-Session-Id")):
             self._stamps["Mcp-Session-Id"] = session
         return await super()._answer(response, id, scope)
@@ -125,10 +125,15 @@ class SessionLink(HttpLink):
         if version.isascii() and version.isprintable():
             self._version = self._stamps["MCP-Protocol-Version"] = version
 
+    async def _is_stale(self, response: Response) -> bool:
+        """Whether this refusal says that the session has ended."""
+        return response.status == 404 or _STALE.search(await self._wire.read(response)) is not None
+
     def _check_session(self, status: int, body: bytes) -> None:
         name = self._wire.name
         if self._in_session and (status == 404 or (status == 400 and _STALE.search(body))):
-            raise self._ended()
+            # 2025-11-25, transports, Session Management: such a request was refused unread.
+            raise Undelivered(name, self._ended())
         if self._version is None and status in (404, 405):
             raise UpstreamUnreachable(
                 name,
@@ -136,13 +141,17 @@ class SessionLink(HttpLink):
                 "For a server of the older HTTP+SSE transport, set `type: sse`.",
             )
 
-    def _ended(self) -> UpstreamLost:
-        self._open = False
-        if self._listening is not None:
-            self._listening.cancel()
-        return UpstreamLost(self._wire.name, f"{self._wire.name} ended the session")
+    def _ended(self) -> str:
+        """The upstream has ended the session; why nothing more goes over it."""
+        reason = f"{self._wire.name} ended the session"
+        if self._open:
+            self._open = False
+            if self._listening is not None:
+                self._listening.cancel()
+            self._inbound.lost(reason)
+        return reason
 
-    async def _streamed(self, response: aiohttp.ClientResponse, id: bytes, scope: Scope) -> Reply:
+    async def _streamed(self, response: Response, id: bytes, scope: Scope) -> Reply:
         """Read the answer off the stream, and off its continuations where the server breaks it off (SEP-1699)."""
         scope.stream()
         parser = EventParser(limit_bytes=self._wire.limit_bytes)
@@ -190,7 +199,7 @@ class SessionLink(HttpLink):
             _log.debug("a stream could not be opened: %s", fault)
             return None
         try:
-            if self._is_stream(response):
+            if await self._is_stream(response):
                 parser.restart()
                 return await self._read_events(response, parser, id, scope)
         except BaseException:
@@ -199,12 +208,12 @@ class SessionLink(HttpLink):
         response.close()
         return None
 
-    def _is_stream(self, response: aiohttp.ClientResponse) -> bool:
+    async def _is_stream(self, response: Response) -> bool:
         """Whether the server gave a stream; if not, it may do so later."""
         if response.status == 429 or response.status >= 500:
             return False
-        if response.status == 404 and self._in_session:
-            raise self._ended()
+        if self._in_session and response.status in (400, 404) and await self._is_stale(response):
+            raise UpstreamLost(self._wire.name, self._ended())
         if response.status != 200 or content_type(response) != EVENTS:
             # Lost even where the status says refused: the call that is to be resumed was sent long ago.
             raise UpstreamLost(self._wire.name, self._wire.refused(response).message)
@@ -233,7 +242,7 @@ class SessionLink(HttpLink):
                 response = await self._wire.send("POST", self._stamps, body)
                 self._wire.let_go(response)
                 if response.status == 404 and self._in_session:
-                    raise self._ended()
+                    self._ended()
                 return response.status < 300
         except UpstreamFault as fault:
             _log.debug("a message was dropped: %s", fault)

@@ -8,18 +8,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import aiohttp
 import anyio
 import anyio.abc
 from yarl import URL
 
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES
+from fuseboard.adapters.upstream.connection import Response
 from fuseboard.adapters.upstream.events import Event, EventParser, EventTooLarge
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, content_type, same_origin
-from fuseboard.errors import UPSTREAM_LOST, ProtocolFault, UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import (
+    UPSTREAM_LOST,
+    ProtocolFault,
+    Undelivered,
+    UpstreamFault,
+    UpstreamLost,
+    UpstreamUnreachable,
+)
 from fuseboard.peer import Peer
-from fuseboard.ports import Handler, Reply, Request, Scope
+from fuseboard.ports import Inbound, Reply, Request, Scope
 from fuseboard.wire import frames
 
 ENDPOINT_TIMEOUT_S: Final = 10.0
@@ -42,7 +49,7 @@ class SseLink:
         headers: Mapping[str, str],
         wire: Wire,
         pool: HttpPool,
-        inbound: Handler,
+        inbound: Inbound,
     ) -> None:
         self._name = name
         self._headers = dict(headers)
@@ -55,7 +62,7 @@ class SseLink:
         self._unsent_bytes = 0
         self._wake = anyio.Event()
         self._running = anyio.CancelScope()
-        self._peer = Peer(self._enqueue, inbound, name=name)
+        self._peer = Peer(self._enqueue, inbound, name=name, on_lost=inbound.lost)
 
     @classmethod
     async def connect(
@@ -65,7 +72,7 @@ class SseLink:
         url: str,
         headers: Mapping[str, str],
         pool: HttpPool,
-        inbound: Handler,
+        inbound: Inbound,
         tasks: anyio.abc.TaskGroup,
         limit_bytes: int = BODY_BYTES,
         timeout_s: float = ENDPOINT_TIMEOUT_S,
@@ -109,17 +116,20 @@ class SseLink:
     async def close(self) -> None:
         self._lose("the connection was closed")
 
-    async def _stream(self) -> aiohttp.ClientResponse:
+    async def _stream(self) -> Response:
         try:
             response = await self._wire.send("GET", {**self._headers, "Accept": EVENTS, "Cache-Control": "no-store"})
         except UpstreamLost as fault:  # No message of ours was in it.
-            raise UpstreamUnreachable(self._name, fault.message) from fault
+            raise Undelivered(self._name, fault.message) from fault
         if response.status != 200 or content_type(response) != EVENTS:
             response.close()
             raise UpstreamUnreachable(self._name, f"{self._wire.refused(response)}: no event stream of HTTP+SSE")
         return response
 
     def _lose(self, reason: str) -> None:
+        for frame in self._unsent:
+            self._undelivered(frame, reason)
+        self._unsent.clear()
         self._peer.lost(reason)
         self._running.cancel()
         self._endpoint.set()
@@ -132,7 +142,7 @@ class SseLink:
             self._lose(f"{self._name} does not accept its messages")
         self._wake.set()
 
-    async def _run(self, response: aiohttp.ClientResponse) -> None:
+    async def _run(self, response: Response) -> None:
         try:
             with self._running:
                 async with anyio.create_task_group() as both:
@@ -143,7 +153,7 @@ class SseLink:
             response.close()
             self._lose(self._refusal or f"the connection to {self._name} was lost")
 
-    async def _read(self, response: aiohttp.ClientResponse) -> None:
+    async def _read(self, response: Response) -> None:
         parser = EventParser(limit_bytes=self._wire.limit_bytes)
         try:
             while chunk := await self._wire.chunk(response):
@@ -192,12 +202,19 @@ class SseLink:
             self._lose(f"{self._name} did not accept a message within {POST_TIMEOUT_S:g} s")
             return
         except UpstreamFault as fault:
+            if isinstance(fault, Undelivered):
+                self._undelivered(frame, fault.message)
             self._lose(fault.message)
             return
         if response.status in (404, 410):
+            self._undelivered(frame, f"{self._name} ended the session")
             self._lose(f"{self._name} ended the session")
         elif response.status >= 300:
             self._fail(frame, self._posts.refused(response))
+
+    def _undelivered(self, frame: bytes, reason: str) -> None:
+        if (id := frames.asked_id(frame)) is not None:
+            self._peer.undelivered(id, reason)
 
     def _fail(self, frame: bytes, fault: UpstreamFault) -> None:
         """One message was refused: what it asked will never be answered, so it is answered here."""

@@ -16,11 +16,13 @@ from typing import Any, Final
 
 import anyio
 
+from fuseboard.adapters.outbox import Outbox
 from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES, Lines
+from fuseboard.adapters.upstream import descendants
 from fuseboard.adapters.upstream.guardian import Guardian
-from fuseboard.errors import UpstreamUnreachable
+from fuseboard.errors import Undelivered, UpstreamUnreachable
 from fuseboard.peer import Peer
-from fuseboard.ports import Handler, Reply, Scope
+from fuseboard.ports import Inbound, Reply, Scope
 
 _log = logging.getLogger("fuseboard.upstream")
 _stderr_log = logging.getLogger("fuseboard.stderr")
@@ -29,7 +31,7 @@ INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """What a child inherits, the SDK's default set (mcp 2.3, ``client/stdio.py``). The rest of our environment is ours."""
 
 LAST_WORDS_S: Final = 0.2
-"""How long the end of a child's stderr is waited for after its own end."""
+"""How long the end of a child is waited for once it has hung up, and the end of its stderr once it has ended."""
 
 EXIT_GRACE_S: Final = 0.5
 """How long a child may take to end after each step of the ladder: stdin closed, SIGTERM, SIGKILL.
@@ -54,6 +56,8 @@ class _Child(asyncio.SubprocessProtocol):
         self._stdout = Lines(on_line, on_overlong, limit_bytes=limit_bytes)
         self._stderr = Lines(self._complained, lambda head: None, limit_bytes=64 * 1024)
         self.complained = False
+        self.parting = False
+        """It takes or gives nothing any more; how it ends is not known yet."""
         self.gone = asyncio.Event()
         self.exited = asyncio.Event()
         self.silent = asyncio.Event()
@@ -67,8 +71,10 @@ class _Child(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 2:
             self.silent.set()
-        else:
-            self._end()
+        elif not self.parting:
+            self.parting = True
+            # Its end mostly follows, and says more than that it hung up.
+            asyncio.get_running_loop().call_later(LAST_WORDS_S, self._end)
 
     def process_exited(self) -> None:
         self.exited.set()
@@ -88,11 +94,14 @@ class _Child(asyncio.SubprocessProtocol):
 class StdioLink:
     """A child process and the JSON-RPC peer on its pipes. Implements :class:`fuseboard.ports.Link`."""
 
-    def __init__(self, name: str, transport: asyncio.SubprocessTransport, child: _Child, peer: Peer) -> None:
+    def __init__(
+        self, name: str, transport: asyncio.SubprocessTransport, child: _Child, peer: Peer, outbox: Outbox
+    ) -> None:
         self._name = name
         self._transport = transport
         self._child = child
         self._peer = peer
+        self._outbox = outbox
         self._group = transport.get_pid()
         self._guardian: Guardian | None = None
         self._closing = False
@@ -106,7 +115,7 @@ class StdioLink:
         *,
         env: Mapping[str, str],
         cwd: Path | None,
-        inbound: Handler,
+        inbound: Inbound,
         limit_bytes: int,
     ) -> StdioLink:
         """Start the child.
@@ -133,17 +142,14 @@ class StdioLink:
             raise UpstreamUnreachable(name, f"{name} could not be started: {fault}") from None
         stdin: Any = transport.get_pipe_transport(0)
 
-        def send(frame: bytes) -> None:
-            if stdin.is_closing():
-                return
-            stdin.write(frame + b"\n")
-            if stdin.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
-                _log.error("%s does not read its input; it is given up", name)
-                link.die()
+        def given_up() -> None:
+            _log.error("%s does not read its input; it is given up", name)
+            link.die()
 
-        peer = Peer(send, inbound, name=name)
+        outbox = Outbox(stdin, alone=lambda: peers[0].alone, limit_bytes=UNSENT_LIMIT_BYTES, on_full=given_up)
+        peer = Peer(outbox.put, inbound, name=name, on_lost=inbound.lost)
         peers.append(peer)
-        link = cls(name, transport, child, peer)
+        link = cls(name, transport, child, peer, outbox)
         child.on_gone = link._gone
         child.on_exit = link._exited
         if child.exited.is_set():
@@ -154,7 +160,7 @@ class StdioLink:
 
     @property
     def open(self) -> bool:
-        return self._peer.open
+        return self._peer.open and not self._child.parting
 
     @property
     def pid(self) -> int:
@@ -173,6 +179,8 @@ class StdioLink:
     async def request(
         self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
     ) -> Reply:
+        if self._child.parting and self._peer.open:
+            raise Undelivered(self._name, f"{self._name} is ending")
         return await self._peer.request(method, params)
 
     async def notify(self, method: str, params: bytes | None) -> None:
@@ -184,16 +192,24 @@ class StdioLink:
             await self._closed.wait()
             return
         self._closing = True
-        self._peer.lost(f"{self._name} was stopped")
         with anyio.CancelScope(shield=True):
+            if self._child.parting:  # those who wait for an answer shall hear how it ended
+                with anyio.move_on_after(LAST_WORDS_S):
+                    await self._child.gone.wait()
+                self._peer.lost(self._obituary())
+            self._peer.lost(f"{self._name} was stopped")
             stdin: Any = self._transport.get_pipe_transport(0)
+            strays = descendants.strays(self._group) if self.runs else set()
+            self._outbox.flush()
             stdin.close()
             for number in (None, signal.SIGTERM, signal.SIGKILL):
                 if number is not None:
+                    strays |= descendants.strays(self._group)
                     self._signal(number)
                 with anyio.move_on_after(EXIT_GRACE_S):
                     await self._child.exited.wait()
                     break
+            descendants.kill(strays)
             with anyio.move_on_after(LAST_WORDS_S):  # closing the pipes throws away what is still in them
                 await self._child.silent.wait()
             self._transport.close()
@@ -201,7 +217,9 @@ class StdioLink:
 
     def die(self) -> None:
         """End the child at once, without the ladder."""
+        strays = descendants.strays(self._group) if self.runs else set()
         self._signal(signal.SIGKILL)
+        descendants.kill(strays)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.runs:  # else the number may be another group's by now

@@ -89,6 +89,11 @@ class RuleSet:
         self._rests = lru_cache(_POLICY_SETS)(self._rest_set)
         self._remembered = lru_cache(_RULINGS)(Slice.rule)
 
+    @property
+    def tells_callers_apart(self) -> bool:
+        """Whether two callers may be ruled differently."""
+        return self._names_principal
+
     def slice(self, caller: Caller, method: str, tool: Tool) -> Slice | Settled:
         """What the rules hold for ``caller`` who sends ``method`` for ``tool``, whatever the arguments."""
         if self._unruled is not None:

@@ -17,7 +17,7 @@ from fuseboard.cli.wording import clean, clock, counted, day, size, span
 if TYPE_CHECKING:
     from fuseboard.adapters.stores.reader import Call, Run
 
-_GOOD = ("ok", "empty", "input_required")
+_GOOD = ("ok", "empty", "input_required", "task")
 _LOST = ("timeout", "outage", "lost", "unknown")
 _BAR_COLUMNS = (12, 44)
 _WHY_COLUMNS = 36
@@ -106,8 +106,12 @@ def why_in_few_words(call: Call) -> str:
     """The rule where there is one, the first mismatch where there is one, and what went wrong where something did."""
     parts = [clean(name) for name in [call.rule or call.policy] if name]
     parts += _first_mismatch(call)
+    if call.continues:
+        parts.append(f"goes on from {clean(call.continues)}")
     if call.truth == "unknown":
         parts.append("no recorded end: under way, or lost in a crash")
+    elif call.truth == "task":
+        parts.append("a task was begun; its result was not fetched yet")
     elif call.truth not in ("ok", "denied"):
         said = call.truth.replace("_", " ")
         parts.append(f"{said}: {clean(call.error)}" if call.error else said)

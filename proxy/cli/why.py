@@ -28,6 +28,10 @@ def why(call: Call) -> Iterator[Text]:
     yield from _labelled("call", Text(f"{clean(call.id)}  {day(call.at)}", style="dim"))
     who = f"{clean(call.run)}#{call.seq}  principal {clean(call.principal)}  {clean(call.client or 'unknown client')}"
     yield from _labelled("run", Text(who, style="dim"))
+    if call.continues:
+        yield from _labelled(
+            "goes on", Text(f"from {clean(call.continues)}: a later round of the same call", style="dim")
+        )
     yield from _labelled("arguments", *_arguments(call))
     yield from _labelled("checks", *_checks(call))
     if call.reason:
@@ -131,6 +135,8 @@ def _came_back(call: Call) -> Iterator[Text]:
     if call.duration_ms is None:
         yield Text("no end on record: the call is under way, or the process died with it", style="yellow")
         return
+    if call.truth == "task":
+        yield Text("a task, which was not asked yet for what came of it", style="yellow")
     yield Text(f"{size(call.result_bytes or 0)} after {span(call.duration_ms / 1000)}")
     if call.error:
         yield Text(clean(call.error), style="red")

@@ -121,3 +121,6 @@ class Limits(Section):
 
     session_idle_s: Span = Field(default=1800.0, validation_alias="session_idle")
     """How long a session may be silent before it is closed."""
+
+    drain_s: Span = Field(default=8.0, validation_alias="drain")
+    """What open calls get at a stop. `docker stop` kills after 10 s, and children and ledger need a little too."""

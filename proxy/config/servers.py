@@ -58,6 +58,9 @@ class _Upstream(Section):
     share: Literal["all"] | None = None
     """`all`: one session for all callers, the operator's word that the server keeps no state between them."""
 
+    bridge: bool = True
+    """Whether clients of the other protocol era are served; without, they are told to use the server's own."""
+
     timeout_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="timeout")
     """How long one call may take; left out, 10m."""
 

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, islice
+from operator import mul
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,7 +119,7 @@ class CompiledSchema:
         if (counts := weights(value, depth=self._limits.value_depth)) is None:
             return (Mismatch("", "a value nested deeper", f"at most {self._limits.value_depth} levels", "depth"),)
         # Depths beyond the table meet no schema any more.
-        work = sum(count * cost for count, cost in zip(counts, self._costs, strict=False))
+        work = sum(map(mul, counts, self._costs))
         parts = sum(counts)
         if work + parts > self._limits.evaluations:
             return (Mismatch("", f"a value of {parts} parts", "a value small enough to be checked", "size"),)

@@ -41,10 +41,13 @@ class DeclaredNames:
         self._folds: dict[str, set[str]] = {}
         for name in _declared(document):
             self._folds.setdefault(fold(name), set()).add(name)
+        self._plain = frozenset(name for names in self._folds.values() if len(names) == 1 for name in names)
+        """The declared names that no other is taken for: nearly all keys that ever come."""
 
     def mismatch(self, value: Any) -> Mismatch | None:
         """The first key in ``value`` that is no declared property of its object but folds to one."""
-        suspects = {key for key in _keys(value) if self._folds.get(fold(key), set()) - {key}}
+        others = _keys(value) - self._plain
+        suspects = {key for key in others if self._folds.get(fold(key), set()) - {key}}
         return _Walk(self._references, suspects).find([self._document], value, "") if suspects else None
 
 

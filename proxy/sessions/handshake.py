@@ -10,14 +10,27 @@ import anyio
 import msgspec
 
 from fuseboard import __version__, era
-from fuseboard.bridges.handshake_client import ForHandshakeClient
+from fuseboard.bridges.handshake_client import LEVELS, ForHandshakeClient
 from fuseboard.era import Era
-from fuseboard.errors import INVALID_REQUEST, METHOD_NOT_FOUND, ProtocolFault, UpstreamFault, UpstreamUnreachable
+from fuseboard.errors import (
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    MISSING_CAPABILITY,
+    UNSUPPORTED_VERSION,
+    ProtocolFault,
+    UpstreamFault,
+    UpstreamUnreachable,
+)
 from fuseboard.events import Caller
-from fuseboard.ports import Origin, Reply, Request, Result, Scope
+from fuseboard.listings import Kind, Shown
+from fuseboard.ports import Failure, Origin, Reply, Request, Result, Scope
 from fuseboard.runs import Run
+from fuseboard.scopes import NOWHERE
+from fuseboard.sessions.changes import NOTICES, Changes, Heard, Known
 from fuseboard.sessions.client import EMPTY_RESULT, Board, ClientSession
-from fuseboard.sessions.introductions import LIST_CHANGED, merged_capabilities, merged_instructions
+from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
 from fuseboard.sessions.rollcall import RollCall
 from fuseboard.upstreams.handshake import CommonSeat, HandshakeSeat
 from fuseboard.upstreams.seats import Refused, Seat
@@ -53,9 +66,19 @@ class HandshakeSession(ClientSession):
         self._who = Caller(origin.principal, origin.roles)
         self._introduced = anyio.Event()
         self._confirmed = False
+        self._log_level: bytes | None = None
+        """The params of the last ``logging/setLevel``, for upstreams that come up later."""
         self._seated: dict[str, HandshakeSeat | ForHandshakeClient] = {}
         self._seating = {alias: anyio.Lock() for alias in board.upstreams}
         self._trying: set[anyio.CancelScope] = set()
+        self._known = Known()
+        self._changes = Changes(
+            board.tasks,
+            self._known,
+            view=lambda alias, kind: self._view(alias, kind, Request(b"null", kind.method, None)),
+            say=lambda method: self._back.notify(method, None),
+            relayed=self._only is not None,
+        )
 
     async def _route(self, request: Request, scope: Scope) -> Reply:
         match request.method:
@@ -67,7 +90,7 @@ class HandshakeSession(ClientSession):
                 # A probe of the other era on this pipe: not found makes the client shake hands.
                 return frames.failure(METHOD_NOT_FOUND, "Method not found: server/discover")
             case "logging/setLevel" if self._only is None:
-                return await self._set_level(request, scope)
+                return await self._set_level(request)
         return await super()._route(request, scope)
 
     def notified(self, method: str, params: bytes | None) -> None:
@@ -83,6 +106,7 @@ class HandshakeSession(ClientSession):
 
     async def close(self) -> None:
         self._on_close(self)
+        self._changes.close()
         for trying in self._trying:
             trying.cancel()
         seats, self._seated = list(self._seated.values()), {}
@@ -93,8 +117,23 @@ class HandshakeSession(ClientSession):
 
     def tell(self, method: str, params: bytes | None) -> None:
         """Pass on what concerns every client."""
-        if self._confirmed:
+        if not self._confirmed:
+            return
+        told = [alias for alias, upstream in self._board.upstreams.items() if upstream.server.share == "all"]
+        taken = [alias for alias in told if self._changes.takes(alias, method)]
+        for alias in taken:  # which of them said it is not known here
+            self._changes.take(alias, method)
+        if not taken:
             self._back.notify(method, params)
+
+    def _listed(self, kind: Kind, alias: str, shown: Shown | None, cursor: str | None) -> None:
+        self._known.listed(kind, alias, shown, cursor)
+
+    def _way_back(self, seat: Seat, scope: Scope) -> Scope:
+        """Upstreams on a pipe tell of changes while a call is under way, too, and then on the way of that call."""
+        if self._only is None or self._partial:
+            scope = Heard(scope, seat.upstream.alias, self._changes)
+        return super()._way_back(seat, scope)
 
     def _run(self, request: Request) -> Run:
         return self._session_run
@@ -127,7 +166,7 @@ class HandshakeSession(ClientSession):
         self._who = Caller(self._origin.principal, self._origin.roles, era.client_name(self._client.get("clientInfo")))
         try:
             if self._only is not None:
-                return Result(await self._introduction(await self._take_seat(self._board.upstreams[self._only])))
+                return Result(self._introduction(await self._take_seat(self._board.upstreams[self._only])))
             return await self._open_many()
         except UpstreamFault:
             self._initialize = None  # the client may try again
@@ -140,7 +179,7 @@ class HandshakeSession(ClientSession):
         for upstream in upstreams.values():
             self._board.tasks.start_soon(self._seat_sometime, upstream, call)
         await call.wait()
-        introduction = await self._merged_introduction()
+        introduction = self._merged_introduction()
         self._introduced.set()
         return Result(msgspec.json.encode(introduction))
 
@@ -165,66 +204,79 @@ class HandshakeSession(ClientSession):
                 continue
             call.present(upstream.alias)
             if self._introduced.is_set():
-                self._announce()
+                self._announce(upstream.alias)
             return
 
-    def _announce(self) -> None:
-        """An upstream came up late: the client's lists have changed."""
+    def _announce(self, alias: str) -> None:
+        """An upstream came up late: the client's lists have changed, if it has anything for them."""
         if self._confirmed:
-            for what in LIST_CHANGED:
-                self._back.notify(f"notifications/{what}/list_changed", None)
+            for method in NOTICES:
+                self._changes.take(alias, method)
 
     async def _take_seat(self, upstream: Upstream) -> HandshakeSeat | ForHandshakeClient:
         async with self._seating[upstream.alias]:
             if (taken := self._seated.get(upstream.alias)) is not None:
                 return taken
             assert self._initialize is not None
-            seat = self._new_seat(upstream, self._initialize)
-            try:
-                await seat.open()
-            except Refused:
-                bridged = await self._bridge(upstream)
-                if bridged is None:
-                    raise
-                self._seated[upstream.alias] = bridged
-                return bridged
-            if self._confirmed:
-                seat.confirm()
+            seat = await self._shake_hands_or_bridge(upstream, self._initialize)
             self._seated[upstream.alias] = seat
+            if self._log_level is not None:
+                await _set_level(seat, self._log_level)
             return seat
+
+    async def _shake_hands_or_bridge(self, upstream: Upstream, initialize: bytes) -> HandshakeSeat | ForHandshakeClient:
+        if upstream.handshake is False:
+            return await self._bridge(upstream)
+        seat = self._new_seat(upstream, initialize)
+        try:
+            await seat.open()
+        except Refused as refused:
+            if not upstream.server.bridge:
+                raise
+            if not await self._shared.at(upstream).speaks(self._new_bridge(upstream).envelope(None)):
+                raise
+            # Others need not try in vain, where the refusal is one of the era and not of this client.
+            if _belongs_to_the_era(refused.reply):
+                upstream.handshake = False
+            return await self._bridge(upstream)
+        if self._confirmed:
+            seat.confirm()
+        return seat
 
     def _new_seat(self, upstream: Upstream, initialize: bytes) -> HandshakeSeat:
         if upstream.server.share == "all":
             return self._shared.common(upstream)
-        return HandshakeSeat(upstream, self._board.tasks, self._back, initialize=initialize)
+        back = Heard(self._task_names(upstream.alias, self._back), upstream.alias, self._changes)
+        return HandshakeSeat(upstream, self._board.tasks, back, initialize=initialize)
 
-    async def _bridge(self, upstream: Upstream) -> ForHandshakeClient | None:
+    async def _bridge(self, upstream: Upstream) -> ForHandshakeClient:
         """A seat at an upstream that refuses the handshake because it speaks the stateless era alone."""
-        shared = self._shared.at(upstream)
-        bridge = ForHandshakeClient(
-            shared,
+        bridge = self._new_bridge(upstream)
+        await bridge.open()
+        return bridge
+
+    def _new_bridge(self, upstream: Upstream) -> ForHandshakeClient:
+        return ForHandshakeClient(
+            self._shared.at(upstream),
+            self._board.tasks,
+            Heard(self._task_names(upstream.alias, self._back), upstream.alias, self._changes),
             client_info=self._client.get("clientInfo") or {"name": "unknown", "version": "0"},
-            # What such an upstream would ask back cannot be passed on yet, so nothing is promised to it.
-            capabilities={},
+            capabilities=self._client.get("capabilities"),
         )
-        return bridge if await shared.speaks(bridge.envelope(None)) else None
 
-    async def _introduction(self, seat: HandshakeSeat | ForHandshakeClient) -> bytes:
+    def _introduction(self, seat: HandshakeSeat | ForHandshakeClient) -> bytes:
         """The upstream's own ``initialize`` result, byte for byte where it speaks this era."""
-        if isinstance(seat, HandshakeSeat):
-            if seat.result is None:
-                raise UpstreamUnreachable(seat.upstream.alias, f"{seat.upstream.alias} ended while it was starting")
-            if isinstance(seat, CommonSeat):  # it shook hands on our account, perhaps at another revision
-                return splice.with_fields(seat.result, protocolVersion=self._version())
-            return seat.result
-        reply = await self._shared.at(seat.upstream).request("server/discover", seat.envelope(None), self._back)
-        if not isinstance(reply, Result):
-            raise Refused(seat.upstream.alias, reply)
-        return era.initialize_result(reply.raw, version=self._version())
+        if isinstance(seat, ForHandshakeClient):
+            return seat.introduction(self._version())
+        if seat.result is None:
+            raise UpstreamUnreachable(seat.upstream.alias, f"{seat.upstream.alias} ended while it was starting")
+        if isinstance(seat, CommonSeat):  # it shook hands on our account, perhaps at another revision
+            return splice.with_fields(seat.result, protocolVersion=self._version())
+        return seat.result
 
-    async def _merged_introduction(self) -> dict[str, Any]:
+    def _merged_introduction(self) -> dict[str, Any]:
         introductions = {
-            alias: msgspec.json.decode(await self._introduction(seat), type=dict[str, Any])
+            alias: msgspec.json.decode(self._introduction(seat), type=dict[str, Any])
             for alias in self._board.upstreams
             if (seat := self._seated.get(alias)) is not None
         }
@@ -242,7 +294,32 @@ class HandshakeSession(ClientSession):
         asked = self._client.get("protocolVersion")
         return asked if asked in era.HANDSHAKE_VERSIONS else era.HANDSHAKE_VERSIONS[-1]
 
-    async def _set_level(self, request: Request, scope: Scope) -> Reply:
+    async def _set_level(self, request: Request) -> Reply:
         """Every upstream logs at the client's level; that one of them cannot is no reason to refuse."""
-        replies = [await seat.request(request.method, request.params, scope) for seat in await self._seats(request)]
-        return next((reply for reply in replies if isinstance(reply, Result)), EMPTY_RESULT)
+        level = msgspec.json.decode(request.params or b"{}", type=dict[str, Any]).get("level")
+        if level not in LEVELS:
+            raise ProtocolFault(INVALID_PARAMS, f'{request.method}: "level" must be one of {", ".join(LEVELS)}')
+        self._log_level = request.params or b"{}"
+        for seat in await self._seats(request):
+            await _set_level(seat, self._log_level)
+        return EMPTY_RESULT
+
+
+async def _set_level(seat: Seat, params: bytes) -> None:
+    try:
+        await seat.request("logging/setLevel", params, NOWHERE)
+    except UpstreamFault as fault:
+        _log.info("%s keeps its log level: %s", seat.upstream.alias, fault.message)
+
+
+class _Refusal(msgspec.Struct):
+    code: int = 0
+
+
+def _belongs_to_the_era(refusal: Failure) -> bool:
+    """Whether an upstream that speaks the stateless era refused the handshake because it speaks nothing else."""
+    try:
+        code = msgspec.json.decode(refusal.raw, type=_Refusal).code
+    except msgspec.MsgspecError:
+        return False
+    return code in (METHOD_NOT_FOUND, UNSUPPORTED_VERSION, HEADER_MISMATCH, MISSING_CAPABILITY)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+_DEPTH: Final = 8
+"""Deeper than any capability goes; what an upstream nests deeper is the first one's."""
+
 LIST_CHANGED: Final = ("tools", "prompts", "resources")
 """The capabilities whose lists may change."""
 
@@ -15,12 +18,27 @@ def merged_capabilities(all_: Sequence[dict[str, Any]], *, everything: bool) -> 
     for capabilities in all_:
         for name, value in capabilities.items():
             if isinstance(value, dict):
-                merged[name] = {**_object(merged, name), **{k: v for k, v in value.items() if v is not False}}
+                merged[name] = _merged(_object(merged, name), value)
             else:
                 merged.setdefault(name, value)
     if everything:
         for name in LIST_CHANGED:
             merged[name] = {**_object(merged, name), "listChanged": True}
+    return merged
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Both, and in both what is an object there. Of two words on the same thing the first counts, but for a plain no.
+
+    Extensions and experiments of several upstreams have settings of their own below their names.
+    """
+    merged = dict(one)
+    for key, value in other.items():
+        known = merged.get(key)
+        if isinstance(value, dict) and isinstance(known, dict) and depth < _DEPTH:
+            merged[key] = _merged(known, value, depth + 1)
+        elif value is not False and (not known or (isinstance(value, dict) and not isinstance(known, dict))):
+            merged[key] = value
     return merged
 
 

@@ -10,7 +10,10 @@ import anyio
 import msgspec
 
 from fuseboard import __version__, era
-from fuseboard.bridges.stateless_client import ForStatelessClient
+from fuseboard.bridges.held_calls import HeldCalls
+from fuseboard.bridges.listening import Listeners
+from fuseboard.bridges.stateless_client import ForStatelessClient, ForStatelessClients, listeners_in_common
+from fuseboard.bridges.stateless_sessions import Client, OwnSessions
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault
 from fuseboard.events import Caller
@@ -20,7 +23,7 @@ from fuseboard.scopes import NOWHERE
 from fuseboard.sessions.client import Board, ClientSession, unsupported_version
 from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
 from fuseboard.sessions.rollcall import RollCall
-from fuseboard.upstreams.handshake import CommonSeat
+from fuseboard.upstreams.calls import LISTEN
 from fuseboard.upstreams.seats import Refused, Seat
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
@@ -40,21 +43,19 @@ class StatelessSession(ClientSession):
         super().__init__(board, origin)
         self._shared = shared
         self._runs = runs
-        self._bridged: dict[str, ForStatelessClient] = {}
-        self._bridging = {alias: anyio.Lock() for alias in board.upstreams}
+        self._held = HeldCalls(board.seal, board.tasks, board.now, principal=origin.principal)
+        self._sessions = OwnSessions(board.tasks, board.now, idle_s=board.idle_s)
+        self._listeners: dict[str, Listeners] = {}
 
     async def _route(self, request: Request, scope: Scope) -> Reply:
         if request.method in era.REMOVED:
             return frames.failure(METHOD_NOT_FOUND, f"Method not found: {request.method} is gone since 2026-07-28")
+        if request.method == LISTEN:
+            return await self._listen(request, scope)
         if self._only is not None:
-            upstream = self._board.upstreams[self._only]
-            if not upstream.stateless and not await self._shared.at(upstream).speaks(_probe_params(request)):
-                # A client that can shakes hands next, and then has every feature of its upstream.
-                return unsupported_version(era.STATELESS_VERSIONS[-1])
-        elif request.method == "server/discover":
+            return await super()._route(request, scope)
+        if request.method == "server/discover":
             return await self._discover(request)
-        elif request.method == "subscriptions/listen":
-            return frames.failure(METHOD_NOT_FOUND, "subscriptions/listen over several upstreams is not supported yet")
         return await super()._route(request, scope)
 
     def notified(self, method: str, params: bytes | None) -> None:
@@ -62,8 +63,11 @@ class StatelessSession(ClientSession):
 
     async def close(self) -> None:
         with anyio.CancelScope(shield=True):
-            for bridge in self._bridged.values():
-                await bridge.close()
+            await self._held.close()
+            await self._sessions.close()
+        for alias, listeners in self._listeners.items():
+            self._shared.common(self._board.upstreams[alias]).ears.remove(listeners)
+            listeners.end()
 
     def _run(self, request: Request) -> Run:
         return self._runs.of_request(self._origin, self._client_name(request), at=self._board.now())
@@ -87,7 +91,10 @@ class StatelessSession(ClientSession):
         shared = self._shared.at(upstream)
         if upstream.stateless or await shared.speaks(_probe_params(request)):
             return shared
-        return await self._bridge(upstream)
+        bridge = self._bridge(upstream, request)
+        await bridge.introduction()
+        upstream.stateless = False  # it was silent when it was asked, perhaps, and it does shake hands
+        return bridge
 
     async def _seats(self, request: Request) -> Sequence[Seat]:
         """Side by side, so that a dead upstream costs the others nothing but its own refusal."""
@@ -112,27 +119,28 @@ class StatelessSession(ClientSession):
         await call.wait()
         return [seats[alias] for alias in upstreams if alias in seats]
 
-    async def _bridge(self, upstream: Upstream) -> ForStatelessClient:
-        async with self._bridging[upstream.alias]:
-            if (bridge := self._bridged.get(upstream.alias)) is None:
-                # One session for all clients of a principal: so it is the proxy's own, and tells none of another.
-                seat = CommonSeat(upstream, self._board.tasks, NOWHERE)
-                await seat.open()
-                seat.confirm()
-                bridge = self._bridged[upstream.alias] = ForStatelessClient(seat)
-            return bridge
+    def _bridge(self, upstream: Upstream, request: Request) -> ForStatelessClient | ForStatelessClients:
+        """A seat at an upstream that speaks the handshake era alone."""
+        if not upstream.server.bridge:
+            raise Refused(upstream.alias, unsupported_version(era.STATELESS_VERSIONS[-1]))
+        if upstream.server.share == "all":
+            common = self._shared.common(upstream)
+            if (listeners := self._listeners.get(upstream.alias)) is None:
+                listeners = self._listeners[upstream.alias] = listeners_in_common(common, self._board.tasks)
+            return ForStatelessClients(common, listeners)
+        meta = request.value.get("_meta") if request.value is not None else era.meta_of(request.params)
+        return ForStatelessClient(
+            upstream, self._sessions, self._held, Client.of(meta if isinstance(meta, dict) else {})
+        )
 
     async def _discover(self, request: Request) -> Reply:
         """``server/discover`` of all upstreams as one server."""
         found: dict[str, dict[str, Any]] = {}
         seats = await self._seats(request)
-        if seats and all(isinstance(seat, ForStatelessClient) for seat in seats):
-            # Behind all of them are servers that shake hands: so does the client next, and then loses nothing.
+        upstreams = self._board.upstreams.values()
+        if not seats and all(upstream.stateless is False and not upstream.server.bridge for upstream in upstreams):
             return unsupported_version(era.STATELESS_VERSIONS[-1])
         for seat in seats:
-            if isinstance(seat, ForStatelessClient):
-                found[seat.upstream.alias] = msgspec.json.decode(seat.introduction, type=dict[str, Any])
-                continue
             try:
                 reply = await seat.request(request.method, request.params, NOWHERE)
             except (UpstreamFault, Refused):

@@ -13,12 +13,13 @@ import anyio.abc
 import msgspec
 
 from fuseboard.era import Era
-from fuseboard.errors import UpstreamFault, UpstreamUnreachable
+from fuseboard.errors import Undelivered, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Scope
 from fuseboard.upstreams.calls import (
     Calls,
     CallScope,
 )
+from fuseboard.upstreams.healing import FIRST_TRY_S, FREE, LONGEST_TRY_S, PATIENCE_S, Lives
 from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.upstream import Upstream
 
@@ -99,6 +100,7 @@ class LinkedSeat:
         self._outbox: deque[tuple[str, bytes | None]] = deque()
         self._outbox_empty: anyio.Event | None = None
         self._closed = False
+        self._lives = Lives(upstream.now)
 
     async def open(self) -> Link:
         """The link, opened where there is none.
@@ -112,16 +114,53 @@ class LinkedSeat:
             if self._closed:
                 raise UpstreamUnreachable(self.upstream.alias, "the session has ended")
             if self._link is not None and not self._link.open:
-                await self.drop()
+                await self._link.close()  # which says how it ended, where that has not been said yet
+                self._lives.ended("its link was lost")
+                self._link = None
             if self._link is None:
-                self._link = await self._open()
+                await self._breathe()
+                self._link = await self._open_again()
+                self._lives.began()
             return self._link
+
+    async def _breathe(self) -> None:
+        """Wait the pause out that the last deaths call for, or refuse where it is long."""
+        lives = self._lives
+        if self.upstream.scoped or lives.wait_s <= 0:  # over HTTP a session is cheap, and its end no sign of illness
+            return
+        if lives.spent:
+            raise UpstreamUnreachable(
+                self.upstream.alias,
+                f"{self.upstream.alias} was started {lives.short} times in a row and ended at once each time "
+                f"({lives.last_words}); it will be tried again in {lives.wait_s:.0f} s",
+            )
+        await anyio.sleep(lives.wait_s)
+
+    async def _open_again(self) -> Link:
+        """Open a link; where there was one a moment ago, its server may be starting anew and is waited for."""
+        while True:
+            try:
+                return await self._open()
+            except Undelivered:
+                pause_s = max(FIRST_TRY_S, self.upstream.health.retry_at - self.upstream.now())
+                if pause_s > self._lives.patience_s:
+                    raise
+            await anyio.sleep(pause_s)
 
     async def drop(self) -> None:
         """Let go of the link; the next request opens another."""
         link, self._link = self._link, None
+        self._lives.over()
         if link is not None:
             await link.close()
+
+    def lost(self, reason: str) -> None:
+        """The link has died by itself."""
+        if self._link is None or self._closed:
+            return
+        self._lives.ended(reason)
+        if self._lives.spent and not self.upstream.scoped:
+            self.upstream.ailing(reason)
 
     async def close(self) -> None:
         self._closed = True
@@ -153,11 +192,44 @@ class LinkedSeat:
         self._calls.add(call, token)
         try:
             reply = await link.request(method, params, call, headers=headers)
+        except UpstreamFault as fault:
+            reply = await self._send_again(fault, link, method, params, call, headers)
         finally:
             self._calls.remove(call, token)
         if self.upstream.health.state != "up":
             self.upstream.answered()
         return reply
+
+    async def _send_again(
+        self,
+        fault: UpstreamFault,
+        link: Link,
+        method: str,
+        params: bytes | None,
+        call: CallScope,
+        headers: Mapping[str, str],
+    ) -> Reply:
+        """Send once more what provably reached nobody, or what does no harm twice; anything else fails as it did."""
+        # A server that answered until now may be starting anew; one that was down already is not waited for again.
+        patient_until = anyio.current_time() + (PATIENCE_S if self.upstream.health.state == "up" else 0.0)
+        pause_s = FIRST_TRY_S
+        anew = False
+        while True:
+            if isinstance(fault, Undelivered) and link.open:
+                if anyio.current_time() + pause_s > patient_until:
+                    self.upstream.failed(fault)
+                    raise fault
+                await anyio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_TRY_S)
+            elif not anew and (isinstance(fault, Undelivered) or (isinstance(fault, UpstreamLost) and method in FREE)):
+                anew = True
+                link = await self.open()
+            else:
+                raise fault
+            try:
+                return await link.request(method, params, call, headers=headers)
+            except UpstreamFault as again:
+                fault = again
 
     async def _open(self) -> Link:
         raise NotImplementedError
@@ -182,6 +254,9 @@ class Inbound:
 
     def notified(self, method: str, params: bytes | None) -> None:
         self._seat.told(method, params)
+
+    def lost(self, reason: str) -> None:
+        self._seat.lost(reason)
 
 
 def object_of(raw: msgspec.Raw | None) -> dict[str, Any] | None:

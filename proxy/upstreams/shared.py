@@ -20,6 +20,7 @@ from fuseboard.upstreams.calls import (
     PROGRESS,
     CallScope,
     progress_token,
+    subscription_id,
     with_progress_token,
 )
 from fuseboard.upstreams.handshake import CommonSeat
@@ -32,6 +33,10 @@ _log = logging.getLogger("fuseboard.seat")
 
 PROBE_TIMEOUT_S: Final = 10.0
 """How long a child may think about `server/discover`: a handshake server that never heard of it may stay silent."""
+
+
+ACKNOWLEDGEMENT_TIMEOUT_S: Final = 5.0
+"""How long a subscription may stay unacknowledged before the next one is opened all the same."""
 
 
 class SharedSeat(LinkedSeat):
@@ -50,6 +55,8 @@ class SharedSeat(LinkedSeat):
         """The connections that gave up a call on this link: a message without a name may still be about it."""
         self._subscribing = anyio.Semaphore(1)
         self._unacknowledged: CallScope | None = None
+        self._forsaken = False
+        """Whoever waits for the acknowledgement has left; it may come all the same, and is nobody else's."""
 
     async def speaks(self, params: bytes | None) -> bool:
         """Whether the upstream speaks this era at all; asked once. ``params`` carry the envelope of whoever asks.
@@ -115,16 +122,29 @@ class SharedSeat(LinkedSeat):
         """On a pipe only the acknowledgement says by which id a subscription goes, so one is opened after the other."""
         await self._subscribing.acquire()
         self._unacknowledged = call
+        self._tasks.start_soon(self._give_way, call)
         try:
             link = await self.open()
-            return await link.request(LISTEN, params, call)
-        finally:
+            reply = await link.request(LISTEN, params, call)
+        except anyio.get_cancelled_exc_class():
+            self._forsaken = self._unacknowledged is call
+            raise
+        except BaseException:
             self._acknowledged(call)
+            raise
+        finally:
             self._calls.unsubscribed(call)
+        self._acknowledged(call)
+        return reply
+
+    async def _give_way(self, call: CallScope) -> None:
+        await anyio.sleep(ACKNOWLEDGEMENT_TIMEOUT_S)
+        self._acknowledged(call)
 
     def _acknowledged(self, call: CallScope) -> None:
         if self._unacknowledged is call:
             self._unacknowledged = None
+            self._forsaken = False
             self._subscribing.release()
 
     async def _open(self) -> Link:
@@ -167,10 +187,11 @@ class SharedSeat(LinkedSeat):
         if method == TOOLS_CHANGED:
             self._listings.changed()
         if method == ACKNOWLEDGED and (subscriber := self._unacknowledged) is not None:
-            self._calls.subscribed(subscriber, params)
+            if not self._forsaken:
+                self._calls.subscribed(subscriber, params)
             self._acknowledged(subscriber)
         call = self._calls.of_progress(params) if method == PROGRESS else self._calls.of_subscription(params)
-        if call is None and method != PROGRESS:
+        if call is None and method != PROGRESS and subscription_id(params) is None:
             call = self._calls.only()
             if call is not None and any(given_up is not call.connection for given_up in self._abandoned):
                 call = None

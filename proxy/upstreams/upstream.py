@@ -9,10 +9,11 @@ from typing import Any, Final, Protocol
 
 import anyio
 
+from fuseboard.bridges.losses import Losses
 from fuseboard.catalog import Definitions, ServerFacts
 from fuseboard.era import Era
-from fuseboard.errors import UpstreamFault, UpstreamTimeout, UpstreamUnreachable
-from fuseboard.ports import Handler, Link
+from fuseboard.errors import Undelivered, UpstreamFault, UpstreamTimeout, UpstreamUnreachable
+from fuseboard.ports import Inbound, Link
 from fuseboard.routing import Names
 
 _log = logging.getLogger("fuseboard.upstream")
@@ -32,7 +33,7 @@ _DOUBLINGS: Final = 7
 class Connect(Protocol):
     """Makes a link in one era. ``inbound`` takes what comes outside any request."""
 
-    def __call__(self, era: Era, inbound: Handler) -> Awaitable[Link]: ...
+    def __call__(self, era: Era, inbound: Inbound) -> Awaitable[Link]: ...
 
 
 class Server(ServerFacts, Protocol):
@@ -42,6 +43,8 @@ class Server(ServerFacts, Protocol):
     def timeout_s(self) -> float | None: ...
     @property
     def share(self) -> str | None: ...
+    @property
+    def bridge(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -82,11 +85,14 @@ class Upstream:
         self.health = Health()
         self.stateless: bool | None = None
         """Whether it speaks the stateless era; ``None`` until it was asked."""
+        self.handshake: bool | None = None
+        """``False`` once it is known to speak the stateless era alone."""
         self._connect = connect
         self._clock = clock
         self.definitions = Definitions(alias, server, self.names)
+        self.losses = Losses()
 
-    async def connect(self, era: Era, inbound: Handler) -> Link:
+    async def connect(self, era: Era, inbound: Inbound) -> Link:
         """Make a link, unless the last tries failed so lately that it is too early for another.
 
         Raises:
@@ -94,7 +100,7 @@ class Upstream:
         """
         health = self.health
         if (wait_s := health.retry_at - self._clock()) > 0:
-            raise UpstreamUnreachable(
+            raise Undelivered(
                 self.alias,
                 f"{self.alias} is down ({health.error}); it will be tried again in {wait_s:.0f} s",
             )
@@ -127,6 +133,15 @@ class Upstream:
         if health.state != "down" or health.error != fault.message:
             _log.warning("upstream %s is down: %s", self.alias, fault.message)
         health.state, health.error = "down", fault.message
+
+    def ailing(self, reason: str) -> None:
+        """Its links die as soon as they are opened; whether it may be tried again is for each seat to say."""
+        if self.health.state != "down":
+            _log.warning("upstream %s is down: %s", self.alias, reason)
+        self.health.state, self.health.error = "down", reason
+
+    def now(self) -> float:
+        return self._clock()
 
     def answered(self) -> None:
         """It gave a sign of life."""

@@ -19,27 +19,34 @@ from fuseboard.wire import strict
 GOVERNED: Final = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests that go through the pipeline, and so through the one strict parse."""
 
+TASKS: Final = frozenset({"tasks/get", "tasks/result", "tasks/update", "tasks/cancel", "tasks/list"})
+"""The requests about a task, which is its owner's alone."""
+
 DEPTH: Final = 128
 """How many levels a governed request may nest, unless the configuration says otherwise."""
 
-_PLAIN: Final = GOVERNED | {
-    "initialize",
-    "ping",
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "completion/complete",
-    "logging/setLevel",
-    "server/discover",
-    "subscriptions/listen",
-    "notifications/initialized",
-    "notifications/cancelled",
-    "notifications/progress",
-    "notifications/message",
-}
+_PLAIN: Final = (
+    GOVERNED
+    | TASKS
+    | {
+        "initialize",
+        "ping",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "completion/complete",
+        "logging/setLevel",
+        "server/discover",
+        "subscriptions/listen",
+        "notifications/initialized",
+        "notifications/cancelled",
+        "notifications/progress",
+        "notifications/message",
+    }
+)
 """The methods that need no look for what else they could be meant to be: nearly all that ever come."""
 
 _METHOD_CHARACTERS: Final = 256
@@ -205,7 +212,7 @@ def _refuse_near_governed(method: str, id: bytes | None) -> None:
     if len(method) > _METHOD_CHARACTERS:
         raise ProtocolFault(INVALID_REQUEST, f"a method of {len(method)} characters; at most 256 are accepted", id=id)
     visible = "".join([character for character in method if character.isprintable() and not character.isspace()])
-    if (exact := strict.fold(visible)) in GOVERNED:
+    if (exact := strict.fold(visible)) in GOVERNED | TASKS:
         message = f"the method {method!r} is not {exact!r}; send it exactly as {exact!r}"
         raise ProtocolFault(INVALID_REQUEST, message, id=id)
 

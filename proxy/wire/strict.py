@@ -10,14 +10,15 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Collection
+from typing import Any, Final, NoReturn
 
 from fuseboard.errors import INVALID_REQUEST, PARSE_ERROR, ProtocolFault
 
 _USUAL = frozenset({"jsonrpc", "id", "method", "params", "name", "arguments", "_meta"})
 """Keys of nearly every message, no two of which are near twins."""
 
+_DIGITS: Final = 400
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -67,8 +68,8 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > 400:
-        raise ProtocolFault(INVALID_REQUEST, f"an integer of {len(text)} digits; at most 400 are accepted")
+    if len(text) > _DIGITS:
+        raise ProtocolFault(INVALID_REQUEST, f"an integer of {len(text)} digits; at most {_DIGITS} are accepted")
     return int(text)
 
 
@@ -76,12 +77,17 @@ def _constant(text: str) -> NoReturn:
     raise ProtocolFault(PARSE_ERROR, f"{text} is not JSON")
 
 
-def _decoder(hook: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> json.JSONDecoder:
-    return json.JSONDecoder(object_pairs_hook=hook, parse_float=_float, parse_int=_int, parse_constant=_constant)
+def _decoder(
+    hook: Callable[[list[tuple[str, Any]]], dict[str, Any]], parse_int: Callable[[str], int]
+) -> Callable[[str], Any]:
+    return json.JSONDecoder(
+        object_pairs_hook=hook, parse_float=_float, parse_int=parse_int, parse_constant=_constant
+    ).decode
 
 
-_DECODER = _decoder(_folding_object)
-_LOWER_CASE_DECODER = _decoder(_object)
+_DECODE = _decoder(_folding_object, _int)
+_DECODE_LOWER_CASE = _decoder(_object, _int)
+_DECODE_SHORT_LOWER_CASE = _decoder(_object, int)
 
 
 def parse(data: bytes, *, depth: int) -> Any:
@@ -92,9 +98,14 @@ def parse(data: bytes, *, depth: int) -> Any:
             lone surrogate, bytes that are not UTF-8, or more than ``depth`` levels of nesting.
     """
     try:
-        # Where all is lower-case ASCII, unescaped, no two keys can be near twins: no need to look at each object.
-        plain = data.islower() and data.isascii() and b"\\" not in data
-        value = (_LOWER_CASE_DECODER if plain else _DECODER).decode(data.decode())
+        # Where all is lower-case ASCII, unescaped, no two keys can be near twins: no need to look at each object. Nor
+        # can a number be longer than the text.
+        escaped = b"\\" in data
+        if escaped or not (data.islower() and data.isascii()):
+            decode = _DECODE
+        else:
+            decode = _DECODE_SHORT_LOWER_CASE if len(data) <= _DIGITS else _DECODE_LOWER_CASE
+        value = decode(data.decode())
     except UnicodeDecodeError as fault:
         raise ProtocolFault(PARSE_ERROR, f"byte {fault.start} is not UTF-8") from None
     except RecursionError:
@@ -105,19 +116,20 @@ def parse(data: bytes, *, depth: int) -> Any:
     if data.count(b"{") + data.count(b"[") > depth and _deeper_than(value, depth):
         raise _too_deep(depth)
     # After the depth: encoding recurses, and the stack may end a little earlier for it than it did for decoding.
-    if _SURROGATE_ESCAPE.search(data):
+    if escaped and _SURROGATE_ESCAPE.search(data):
         _refuse_lone_surrogates(value)
     return value
 
 
-def refuse_near_misses(keys: Iterable[str], known: frozenset[str]) -> None:
+def refuse_near_misses(keys: Collection[str], known: frozenset[str]) -> None:
     """Refuse keys that only a lenient parser would take for one of ``known`` (other letter case, look-alike letters).
 
     Raises:
         ProtocolFault: names the key that was found and the one that was meant.
     """
-    if not (strange := [key for key in keys if key not in known]):
+    if known.issuperset(keys):
         return
+    strange = [key for key in keys if key not in known]
     meant = {fold(name): name for name in known}
     for key in strange:
         if (exact := meant.get(fold(key))) is not None:

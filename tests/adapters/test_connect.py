@@ -17,6 +17,9 @@ class Deaf:
     def notified(self, method: str, params: bytes | None) -> None:
         raise AssertionError("nothing speaks here")
 
+    def lost(self, reason: str) -> None:
+        return None
+
 
 async def linked(server: StdioServer | HttpServer, era: Era) -> Link:
     async with anyio.create_task_group() as tasks:

@@ -1,4 +1,4 @@
-"""The bars: which ratio must not pass which limit, and who says so (issue 2, "How fast")."""
+"""The bars: which ratio must not pass which limit, and who says so (issue 3, "How fast")."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Finding:
         return "CLOSE" if min(self.values) <= self.bar.limit else "MISS"
 
 
-def paths(board: str, limit: float) -> list[Bar]:
-    """The bars of one path in one era."""
+def paths(board: str, limits: Mapping[tuple[str, int], float]) -> list[Bar]:
+    """The bars of one path in one era. ``limits`` by what is compared with, and the number of callers."""
     bars = []
     for callers in (1, 16):
         for base in ("sdk-min", "fastmcp", "asgi-govern", "relay-govern", "nginx"):
-            judged = limit if base == "sdk-min" else None
-            bars.append(Bar(f"CPU a call, over {base}", board, "cpu_us", OURS, base, judged, callers))
+            limit = limits.get((base, callers))
+            bars.append(Bar(f"CPU a call, over {base}", board, "cpu_us", OURS, base, limit, callers))
         bars.append(Bar("everything on over off, CPU", board, "cpu_us", OURS, "fuseboard-off", 1.25, callers))
         for variant in ("fuseboard-on-when", "fuseboard-on-effects"):
             bars.append(Bar(f"{variant[10:]} over off, CPU", board, "cpu_us", variant, "fuseboard-off", None, callers))
@@ -67,11 +67,30 @@ def paths(board: str, limit: float) -> list[Bar]:
 def growth(board: str) -> list[Bar]:
     many, spread, plain = f"{OURS} 1x1000", f"{OURS} 10x10", f"{OURS} 1x10"
     bars = [Bar("call at 1,000 tools over 10, CPU", board, "cpu_us", many, plain, 1.15, c) for c in (1, 16)]
-    bars += [Bar("call at 10 upstreams over 1, CPU", board, "cpu_us", spread, plain, None, c) for c in (1, 16)]
+    bars += [Bar("call at 10 upstreams over 1, CPU", board, "cpu_us", spread, plain, 1.15, c) for c in (1, 16)]
     bars.append(Bar("upstream messages, 10 upstreams", board, "messages_per_call", spread, None, 1.0))
     return bars
 
 
+def sessions(board: str) -> list[Bar]:
+    crowded, alone = f"{OURS} 1000", f"{OURS} none"
+    bars = [
+        Bar("call at 1,000 open sessions over none, CPU", board, "cpu_us", crowded, alone, 1.15, c) for c in (1, 16)
+    ]
+    return [*bars, Bar("memory of a session, KB", board, "kb_per_session", crowded, None, 50.0)]
+
+
+LISTING = "tools/list of 1,000"
+LARGE = "5 MB result"
+LONG = "memory over 20,000 calls"
+FAR = [
+    Bar("filtered, CPU, over sdk-min", LISTING, "cpu_us", "fuseboard-on-filtered", "sdk-min", 0.15, 1),
+    Bar("as it is, CPU, over sdk-min", LISTING, "cpu_us", OURS, "sdk-min", None, 1),
+    Bar("HTTP, CPU, over relay-govern", LARGE, "cpu_us", f"{OURS} http", "relay-govern http", 1.5, 1),
+    Bar("HTTP, CPU, over sdk-min", LARGE, "cpu_us", f"{OURS} http", "sdk-min http", None, 1),
+    Bar("stdio, CPU, over its own over HTTP", LARGE, "cpu_us", f"{OURS} stdio", f"{OURS} http", 3.0, 1),
+    Bar("from call 5,000 to 20,000, MB", LONG, "grown_mb", OURS, None, 2.0),
+]
 COLD = Bar("to the first tools/list, over sdk-min", "cold start", "ready_ms", "fuseboard-wrap", "sdk-min", 1.2)
 IDLE = Bar("idle memory, MB", "idle memory", "rss_mb", OURS, None, 80.0)
 

@@ -15,6 +15,8 @@ COLUMNS = {
     "messages_per_call": "msgs/call",
     "ready_ms": "ready ms",
     "rss_mb": "RSS MB",
+    "kb_per_session": "KB/session",
+    "grown_mb": "grown MB",
 }
 
 
@@ -42,7 +44,7 @@ def cell(
 def shown(name: str, number: float | None) -> str:
     if number is None:
         return "-"
-    return f"{number:.2f}" if name == "messages_per_call" else f"{number:,.0f}"
+    return f"{number:.2f}" if name in ("messages_per_call", "grown_mb") else f"{number:,.0f}"
 
 
 def errors(here: Sequence[Mapping[str, Any]], callers: int | None, target: str) -> str:

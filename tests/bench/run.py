@@ -13,6 +13,7 @@ fuseboard-off         nothing judged, nothing kept
 fuseboard-on          schemas, rules, ledger
 fuseboard-on-when     the same, with a condition on the measured tool
 fuseboard-on-effects  the same, and each record durable before its call is sent
+fuseboard-on-filtered the same, with a rule that hides some tools of the list
 sdk-min               the plainest proxy that the MCP SDK gives
 relay-govern          the floor: raw asyncio with the same checks
 asgi-govern           the floor on uvicorn and aiohttp
@@ -27,11 +28,12 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import bars
+import extremes
 import report
 import targets
 from bars import Bar
@@ -41,8 +43,13 @@ from stage import Shape
 from targets import Target
 from wire import HANDSHAKE, MODERN
 
-PATHS = {("stdio", "stdio"): 0.4, ("http", "stdio"): 0.4, ("http", "http"): 0.6}
-"""Front, back, and the most that a call may cost of what it costs through ``sdk-min``."""
+_PIPES = {("sdk-min", 1): 0.25, ("sdk-min", 16): 0.25}
+PATHS = {
+    ("stdio", "stdio"): _PIPES,
+    ("http", "stdio"): _PIPES,
+    ("http", "http"): {("sdk-min", 1): 0.3, ("sdk-min", 16): 0.2, ("asgi-govern", 16): 2.0},
+}
+"""Front, back, and the most that a call may cost of what it costs through another target, with so many callers."""
 
 ERAS = (HANDSHAKE, MODERN)
 FULL = Effort(rounds=5, seconds=1.0, calls=20_000)
@@ -77,7 +84,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two short rounds")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="of one burst")
-    parser.add_argument("--only", default="", help="boards whose name contains this (path, era, growth, cold, idle)")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="boards whose name contains this (path, era, growth, sessions, list, 5 MB, memory, cold)",
+    )
     parser.add_argument("--targets", help="comma list of targets")
     parser.add_argument("--fuseboard", default=beside_python(), help="the command to measure")
     parser.add_argument("--fastmcp-python", help="a Python that has fastmcp")
@@ -105,7 +116,7 @@ async def measure(options: argparse.Namespace, cores: Cores) -> list[Row]:
 def available(options: argparse.Namespace) -> list[Target]:
     """The targets that can run here; the others are named on stderr."""
     program = shlex.split(options.fuseboard)
-    ours = [targets.fuseboard(variant, program) for variant in ("off", "on", "on-when", "on-effects")]
+    ours = [targets.fuseboard(variant, program) for variant in ("off", "on", "on-when", "on-effects", "on-filtered")]
     floors = [targets.direct(), targets.relay_govern(), targets.asgi_govern(), targets.nginx()]
     peers = [targets.sdk_min(), targets.fastmcp(options.fastmcp_python)]
     wanted = options.targets.split(",") if options.targets else None
@@ -127,6 +138,10 @@ async def scenarios(options: argparse.Namespace, found: list[Target], cores: Cor
         if options.only in board and lanes:
             async for row in calls(board, lanes, effort, cores):
                 yield row
+    for board, lanes, scenario in far_boards(found):
+        if options.only in board and lanes:
+            async for row in scenario(board, lanes, effort, cores):
+                yield row
     pipes, mixed = Shape("stdio", "stdio", HANDSHAKE), Shape("http", "stdio", HANDSHAKE)
     if options.only in "cold start":
         async for row in cold_starts(lanes_of(found, pipes, COLD), effort, cores):
@@ -136,6 +151,10 @@ async def scenarios(options: argparse.Namespace, found: list[Target], cores: Cor
             yield row
 
 
+ELSEWHERE = ("fuseboard-wrap", "fuseboard-on-filtered")
+CROWDED = ("fuseboard-on",)
+LISTING = ("relay-govern", "sdk-min", "fuseboard-on", "fuseboard-on-filtered")
+LARGE = ("relay-govern", "sdk-min", "fuseboard-on")
 COLD = ("sdk-min", "relay-govern", "fastmcp", "fuseboard-on", "fuseboard-wrap")
 IDLE = ("sdk-min", "relay-govern", "fastmcp", "fuseboard-off", "fuseboard-on")
 GROWN_PATHS = (("stdio", "stdio"), ("http", "http"))
@@ -151,7 +170,7 @@ def path_boards(found: list[Target]) -> Iterator[tuple[str, list[Lane]]]:
         for era in ERAS:
             shape = Shape(front, back, era)
             fit = [target for target in found if front in target.fronts and back in target.backs]
-            lanes = [Lane(target.name, target, shape) for target in fit if target.name != "fuseboard-wrap"]
+            lanes = [Lane(target.name, target, shape) for target in fit if target.name not in ELSEWHERE]
             yield f"{shape.path} {era}", lanes
 
 
@@ -168,14 +187,31 @@ def growth_boards(found: list[Target]) -> Iterator[tuple[str, list[Lane]]]:
             yield f"growth {shapes[0].path} {era}", lanes
 
 
+Scenario: TypeAlias = Callable[[str, Sequence[Lane], Effort, Cores], AsyncIterator[Row]]
+
+
+def far_boards(found: list[Target]) -> Iterator[tuple[str, list[Lane], Scenario]]:
+    """Over HTTP in the handshake era, where nothing else is said: there the sessions are."""
+    plain = Shape("http", "http", HANDSHAKE)
+    yield f"sessions {plain.path}", lanes_of(found, plain, CROWDED), extremes.open_sessions
+    yield bars.LISTING, lanes_of(found, Shape("http", "http", HANDSHAKE, 1, 1000), LISTING), extremes.listings
+    large = [
+        Lane(f"{lane.label} {ways}", lane.target, lane.shape)
+        for ways in ("http", "stdio")
+        for lane in lanes_of(found, Shape(ways, ways, HANDSHAKE), LARGE)
+    ]
+    yield bars.LARGE, large, extremes.large_results
+    yield bars.LONG, lanes_of(found, plain, CROWDED), extremes.long_runs
+
+
 def all_bars() -> list[Bar]:
     found = []
     for era in ERAS:
-        for (front, back), limit in PATHS.items():
-            found += bars.paths(f"{front}->{back} {era}", limit)
+        for (front, back), limits in PATHS.items():
+            found += bars.paths(f"{front}->{back} {era}", limits)
         for front, back in GROWN_PATHS:
             found += bars.growth(f"growth {front}->{back} {era}")
-    return [*found, bars.COLD, bars.IDLE]
+    return [*found, *bars.sessions("sessions http->http"), *bars.FAR, bars.COLD, bars.IDLE]
 
 
 def conclude(options: argparse.Namespace, rows: list[Row]) -> int:

@@ -34,6 +34,18 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked over and over, and what stands in every right answer."""
+
+    method: str
+    params: dict[str, Any]
+    expected: bytes
+
+
+ECHO = Ask("tools/call", {"name": "echo", "arguments": {"text": TEXT}}, TEXT.encode())
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """One line of a board: a target in a shape. ``label`` names it."""
 
@@ -68,11 +80,13 @@ async def staged(
         yield lane, act
 
 
-async def burst(act: Act, callers: int, effort: Effort) -> Row:
+async def burst(act: Act, callers: int, effort: Effort, ask: Ask = ECHO) -> Row:
     connections = await act.connect(callers)
-    question = Question.of(act.shape.era, "tools/call", {"name": act.tool, "arguments": {"text": TEXT}})
-    most, expected = effort.calls, TEXT.encode()
-    await Loop(question, expected, max(50, 4 * callers), 2, act.take_ids(most)).run(connections)
+    params = ask.params if ask is not ECHO else {**ask.params, "name": act.tool}
+    question = Question.of(act.shape.era, ask.method, params)
+    most, expected = effort.calls, ask.expected
+    warm = min(max(50, 4 * callers), most)
+    await Loop(question, expected, warm, 2, act.take_ids(most)).run(connections)
     pids = act.pids
     received, cpu_ns = act.received(), processes.cpu_ns(pids)
     done = await Loop(question, expected, most, effort.seconds, act.take_ids(most)).run(connections)

@@ -164,7 +164,7 @@ class Pipe(asyncio.Protocol):
     _writer: asyncio.WriteTransport
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._pieces: list[bytes] = []
         self._waiting: dict[int, Got] = {}
 
     @classmethod
@@ -189,7 +189,11 @@ class Pipe(asyncio.Protocol):
         self._writer.close()
 
     def data_received(self, data: bytes) -> None:
-        *lines, self._buffer = (self._buffer + data).split(b"\n") if b"\n" in data else (self._buffer + data,)
+        self._pieces.append(data)
+        if b"\n" not in data:
+            return
+        *lines, rest = b"".join(self._pieces).split(b"\n")
+        self._pieces = [rest]
         for line in lines:
             got = self._waiting.pop(frame_id(line), None)
             if got:

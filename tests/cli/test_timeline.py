@@ -105,6 +105,13 @@ def test_decision(tmp_path: Path, entries: list[Entry], word: str) -> None:
             "outage: no\\x1b route",
             id="an error, made safe",
         ),
+        pytest.param(
+            [proposed(continues="d-0\x1b"), concluded()], "goes on from d-0\\x1b", id="a later round, made safe"
+        ),
+        pytest.param(
+            [proposed(), concluded(truth="task")], "a task was begun; its result was not fetched yet", id="a task"
+        ),
+        pytest.param([proposed(), concluded(truth="task"), concluded()], "", id="a task that was fetched"),
     ],
 )
 def test_why_in_few_words(tmp_path: Path, entries: list[Entry], words: str) -> None:

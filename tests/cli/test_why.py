@@ -122,3 +122,17 @@ def test_only_labels_and_asides_are_dim(tmp_path: Path) -> None:
     assert "\x1b[1;31m✗ \x1b[0mpermissions  " in text
     assert "\x1b[2mpath = \x1b[0m/home/me" in text
     assert "\x1b[1mfiles__read_file\x1b[0m  \x1b[1;31mDENY" in text
+
+
+def test_a_later_round_says_what_it_goes_on_from(tmp_path: Path) -> None:
+    lines = told(tmp_path, proposed(continues="d-0\x1b"), concluded())
+    assert "  goes on   from d-0\\x1b: a later round of the same call" in lines
+
+
+def test_a_task_that_nobody_fetched_says_so(tmp_path: Path) -> None:
+    lines = told(tmp_path, proposed(), concluded(truth="task", preview=None, result_bytes=90))
+    assert lines[-3:] == [
+        "  came back a task, which was not asked yet for what came of it",
+        "            90 B after 412ms",
+        "  truth     task",
+    ]

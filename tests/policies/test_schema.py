@@ -48,6 +48,10 @@ def test_a_tool_without_a_schema_is_not_judged() -> None:
     assert _propose({"anything": 1}, arguments=None) == Allow()
 
 
+def test_of_a_tool_that_was_not_listed_the_record_says_so() -> None:
+    assert _propose({"anything": 1}, arguments=None, result=None, known=False) == Allow(facts={"listed": False})
+
+
 @pytest.mark.parametrize(
     ("arguments", "goes_on"),
     [
@@ -137,7 +141,7 @@ def test_results_that_break_the_promise_are_withheld(result: dict[str, Any], fou
 
 
 def test_listings_are_no_question_of_schemas() -> None:
-    event = ToolListed(call().caller, replace(TOOL, arguments=BAD))
+    event = ToolListed(0.0, call().caller, replace(TOOL, arguments=BAD))
     assert SchemaPolicy().decide(event, EMPTY) == Allow()
     assert SchemaPolicy().keys(event) == ()
 

@@ -205,14 +205,6 @@ async def _names_of(*servers: FakeServer) -> list[str]:
         return await (await play.connect()).listed()
 
 
-async def test_a_merged_list_holds_every_page_of_everybody() -> None:
-    one, other = FakeServer("one", *(FakeTool(name) for name in "abcde")), FakeServer("two", FakeTool("z"))
-    one.page_size = 2
-    async with playing(one, other) as play:
-        client = await play.connect()
-        assert await client.listed() == ["one__a", "one__b", "one__c", "one__d", "one__e", "two__z"]
-
-
 async def test_a_server_whose_pages_never_end_hangs_nobody() -> None:
     one, other = two()
 

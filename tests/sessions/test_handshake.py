@@ -11,7 +11,8 @@ import pytest
 from fuseboard import errors
 from fuseboard.era import Era
 from fuseboard.ports import Failure, Reply, Result
-from support.fake_server import Asked, FakeServer, FakeTool, answers, hangs, result, says, text
+from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs, result, says, text
+from support.listeners import Listeners
 from support.playbook import RpcError, playing
 from support.virtual_time import anyio_backend
 
@@ -225,19 +226,110 @@ async def test_a_modern_server_is_introduced_by_what_it_says_in_its_own_era() ->
         assert meta["io.modelcontextprotocol/clientInfo"]["name"] == "fake-client"
 
 
-async def test_what_a_modern_server_wants_back_is_refused_and_never_swallowed() -> None:
-    needs = answers({"resultType": "input_required", "inputRequests": {}})
+async def test_what_a_modern_server_asks_for_is_asked_within_one_call() -> None:
+    async def greets(asked: Asked) -> Reply:
+        answers_ = asked.value.get("inputResponses")
+        if answers_ is None:
+            question = {"method": "elicitation/create", "params": {"message": "Who?"}}
+            return result({"resultType": "input_required", "inputRequests": {"who": question}, "requestState": "s"})
+        return text(answers_["who"]["content"]["name"])
+
+    server = FakeServer("one", FakeTool("greet", greets), eras=MODERN)
+    async with playing(server) as play:
+        client = play.arrive(elicitation={})
+        await client.initialize()
+        assert (await client.call("greet"))["content"][0]["text"] == "Ada"
+        assert client.scopes[-1].asked == [("elicitation/create", {"message": "Who?"})]
+        capabilities = [asked.value["_meta"]["io.modelcontextprotocol/clientCapabilities"] for asked in server.calls]
+        assert capabilities == [{"elicitation": {"form": {}}}] * 2
+        assert (len(play.proposed), play.truths) == (1, ["ok"])
+
+
+async def test_giving_up_a_call_withdraws_what_its_server_asked() -> None:
+    question = {"method": "elicitation/create", "params": {"message": "Who?"}}
+    needs = answers({"resultType": "input_required", "inputRequests": {"who": question}})
     async with playing(FakeServer("one", FakeTool("ask", needs), eras=MODERN)) as play:
-        client = await play.connect()
-        with pytest.raises(RpcError, match="asks for input"):
-            await client.call("ask")
+        client = play.arrive(elicitation={})
+        client.answer = None
+        await client.initialize()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call, "ask")
+            await anyio.sleep(1)
+            assert len(client.scopes[-1].asked) == 1
+            tasks.cancel_scope.cancel()
+        assert client.scopes[-1].asks_cancelled == 1
+        assert play.truths == ["cancelled"]
 
 
-async def test_what_only_the_handshake_era_has_is_said_to_be_missing() -> None:
-    async with playing(FakeServer("one", eras=MODERN)) as play:
+async def test_what_cannot_be_carried_across_is_said_so_and_counted() -> None:
+    server = FakeServer("one", FakeTool("work", answers({"resultType": "task", "taskId": "t"})), eras=MODERN)
+    async with playing(server) as play:
         client = await play.connect()
-        with pytest.raises(RpcError, match="speaks only 2026-07-28"):
-            await client.request("resources/subscribe", {"uri": "x"})
+        assert "untranslated" not in play.board.health()["one"]
+        with pytest.raises(RpcError, match="'task'"):
+            await client.call("work")
+        assert play.board.health()["one"]["untranslated"] == {"result of type task": 1}
+
+
+async def test_a_modern_server_s_news_reach_the_client_outside_any_call() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=MODERN)
+    server.capabilities = {"tools": {"listChanged": True}, "resources": {"subscribe": True}}
+    listeners = Listeners(server)
+    async with playing(server) as play:
+        client = play.arrive()
+        assert (await client.initialize())["capabilities"] == server.capabilities
+        await client.listed()
+        assert await client.request("resources/subscribe", {"uri": "x://1"}) == {}
+        await anyio.sleep(1)
+        server.tools["see"] = FakeTool("see")
+        listeners.tell("notifications/tools/list_changed")
+        listeners.tell("notifications/resources/updated", uri="x://1")
+        assert client.heard.noticed == [
+            ("notifications/tools/list_changed", None),
+            ("notifications/resources/updated", {"uri": "x://1"}),
+        ]
+        assert await client.listed() == ["look", "see"]
+        await client.session.close()
+        await anyio.sleep(1)
+        assert listeners.open == []
+
+
+async def test_one_sessions_news_and_log_level_are_not_anothers() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=MODERN)
+    listeners = Listeners(server)
+    async with playing(server) as play:
+        one, other = await play.connect(), await play.connect()
+        await one.request("resources/subscribe", {"uri": "x://1"})
+        await other.request("resources/subscribe", {"uri": "x://2"})
+        await one.request("logging/setLevel", {"level": "debug"})
+        (_, second) = listeners.open
+        second.tell("notifications/resources/updated", uri="x://2")
+        assert one.heard.noticed == []
+        assert other.heard.noticed == [("notifications/resources/updated", {"uri": "x://2"})]
+        await one.call("look")
+        await other.call("look")
+        levels = [asked.value["_meta"].get("io.modelcontextprotocol/logLevel") for asked in server.calls]
+        assert levels == ["debug", None]
+
+
+@pytest.mark.parametrize("code", [errors.METHOD_NOT_FOUND, errors.UNSUPPORTED_VERSION, errors.MISSING_CAPABILITY])
+async def test_that_a_server_shakes_no_hands_is_found_out_once(code: int) -> None:
+    server = FakeServer("one", FakeTool("look"), eras=MODERN)
+    server.acts["initialize"] = fails(code, "no")
+    async with playing(server) as play:
+        for _ in range(3):
+            assert await (await play.connect()).listed() == ["look"]
+        assert server.methods.count("initialize") == 1
+
+
+async def test_a_server_that_refused_one_clients_hand_is_asked_again_for_the_next() -> None:
+    server = FakeServer("one", FakeTool("look"))
+    server.acts["initialize"] = fails(7001, "no credit")
+    async with playing(server) as play:
+        await play.connect()
+        del server.acts["initialize"]
+        await play.connect()
+        assert server.methods.count("initialize") == 2
 
 
 # Several servers.
@@ -342,6 +434,54 @@ async def test_news_of_the_clients_roots_reach_everybody_and_other_news_nobody()
             ]
 
 
+async def test_the_log_level_reaches_servers_of_both_eras_and_those_that_come_up_later() -> None:
+    old, new, late = (
+        FakeServer("old", eras=LEGACY),
+        FakeServer("new", FakeTool("look"), eras=MODERN),
+        FakeServer("late", eras=LEGACY),
+    )
+    late.down = "is not there"
+    async with playing(old, new, late) as play:
+        client = await play.connect()
+        assert await client.request("logging/setLevel", {"level": "debug"}) == {}
+        await client.call("new__look")
+        assert new.calls[-1].value["_meta"]["io.modelcontextprotocol/logLevel"] == "debug"
+        late.down = None
+        await anyio.sleep(60)
+        for server in (old, late):
+            assert (await server.reached("logging/setLevel")).value == {"level": "debug"}
+
+
+async def test_a_log_level_that_is_none_is_the_clients_fault_and_goes_nowhere() -> None:
+    servers = three()
+    async with playing(*servers) as play:
+        client = await play.connect()
+        with pytest.raises(RpcError, match="one of debug") as refused:
+            await client.request("logging/setLevel", {"level": "loud"})
+        assert refused.value.code == errors.INVALID_PARAMS
+        assert not any("logging/setLevel" in server.methods for server in servers)
+
+
+async def test_news_of_a_modern_server_among_several_reach_the_client() -> None:
+    old, new = FakeServer("old", eras=LEGACY), FakeServer("new", eras=MODERN)
+    new.resources, old.resources = ["x://new"], ["x://old"]
+    new.capabilities = {"resources": {"subscribe": True, "listChanged": True}}
+    listeners = Listeners(new)
+    async with playing(old, new) as play:
+        client = play.arrive()
+        capabilities = (await client.initialize())["capabilities"]
+        assert capabilities["resources"] == {"subscribe": True, "listChanged": True}
+        for uri in ("x://new", "x://old"):
+            assert await client.request("resources/subscribe", {"uri": uri}) == {}
+        await anyio.sleep(1)
+        assert [stream.wanted["resourceSubscriptions"] for stream in listeners.open] == [["x://new"]]
+        assert (await old.reached("resources/subscribe")).value == {"uri": "x://old"}
+        listeners.tell("notifications/resources/updated", uri="x://new")
+        assert ("notifications/resources/updated", {"uri": "x://new"}) in client.heard.noticed
+        listeners.tell("notifications/resources/list_changed")
+        await client.heard.until("notifications/resources/list_changed")
+
+
 async def test_one_modern_server_among_several_is_bridged() -> None:
     servers = [FakeServer("old", FakeTool("look", says("old")), eras=LEGACY)]
     servers.append(FakeServer("new", FakeTool("look", says("new")), eras=MODERN))
@@ -349,3 +489,12 @@ async def test_one_modern_server_among_several_is_bridged() -> None:
         client = await play.connect()
         answers_: list[Any] = [await client.call(name) for name in await client.listed()]
         assert [answer["content"][0]["text"] for answer in answers_] == ["old", "new"]
+
+
+async def test_a_server_without_bridge_refuses_the_handshake_in_its_own_words() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=MODERN, bridge=False)
+    async with playing(server) as play:
+        with pytest.raises(RpcError) as refused:
+            await play.connect()
+        assert refused.value.code == errors.UNSUPPORTED_VERSION
+        assert "server/discover" not in server.methods

@@ -27,6 +27,21 @@ from fuseboard.sessions.introductions import merged_capabilities, merged_instruc
             {"resources": {"subscribe": True, "listChanged": True}},
             id="features of several",
         ),
+        pytest.param(
+            [{"extensions": {"a/ui": {"types": ["x"]}}}, {"extensions": {"a/ui": {"types": ["y"], "z": 1}, "b/c": {}}}],
+            {"extensions": {"a/ui": {"types": ["x"], "z": 1}, "b/c": {}}},
+            id="settings of one extension: the first one's, and what only the other says",
+        ),
+        pytest.param(
+            [{"experimental": {"a": {"on": False}}}, {"experimental": {"a": {"on": True}}}],
+            {"experimental": {"a": {"on": True}}},
+            id="a plain no below is no word against a yes",
+        ),
+        pytest.param(
+            [{"completions": {}, "logging": {}}, {"completions": {}, "x": None}],
+            {"completions": {}, "logging": {}, "x": None},
+            id="what has no settings",
+        ),
         pytest.param([{"x-vendor": {"a": [1]}}, {"y": 7}], {"x-vendor": {"a": [1]}, "y": 7}, id="vendor capabilities"),
         pytest.param([{"x": True}, {"x": {"a": 1}}], {"x": {"a": 1}}, id="an object beside what is none"),
         pytest.param([{"x": {"a": 1}}, {"x": True}], {"x": {"a": 1}}, id="the other way round"),

@@ -59,9 +59,23 @@ async def test_many_first_requests_at_once_ask_the_era_once() -> None:
         assert len(server.calls) == 10
 
 
+async def test_a_handshake_server_is_introduced_and_called_as_one_of_this_era() -> None:
+    server = FakeServer("one", FakeTool("look", says("seen")), eras=LEGACY)
+    server.instructions = "Mind the step."
+    async with playing(server) as play:
+        client = await play.connect(Era.STATELESS)
+        found = await client.request("server/discover")
+        assert found["supportedVersions"] == ["2026-07-28", *reversed(HANDSHAKE_VERSIONS)]
+        assert found["instructions"] == "Mind the step."
+        assert found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "one"
+        assert await client.listed() == ["look"]
+        assert (await client.call("look"))["content"][0]["text"] == "seen"
+        assert [link.era for link in server.links].count(Era.HANDSHAKE) == 1
+
+
 @pytest.mark.parametrize("method", ["server/discover", "tools/list", "tools/call"])
-async def test_in_front_of_a_handshake_server_the_client_is_told_to_shake_hands(method: str) -> None:
-    async with playing(FakeServer("one", eras=LEGACY)) as play:
+async def test_in_front_of_a_server_without_bridge_the_client_is_told_to_shake_hands(method: str) -> None:
+    async with playing(FakeServer("one", eras=LEGACY, bridge=False)) as play:
         client = await play.connect(Era.STATELESS)
         with pytest.raises(RpcError) as refused:
             await client.request(method, {"name": "look"})
@@ -73,11 +87,10 @@ async def test_a_server_that_stays_silent_at_the_probe_counts_as_one_of_the_hand
     server = FakeServer("one", FakeTool("look", says("seen")), eras=LEGACY)
     server.acts["server/discover"] = hangs
     async with playing(server) as play:
-        with pytest.raises(RpcError) as refused:
-            await (await play.connect(Era.STATELESS)).call("look")
-        assert refused.value.code == errors.UNSUPPORTED_VERSION
-        legacy = await play.connect()
-        assert (await legacy.call("look"))["content"][0]["text"] == "seen"
+        client = await play.connect(Era.STATELESS)
+        for _ in range(3):
+            assert (await client.call("look"))["content"][0]["text"] == "seen"
+        assert server.methods.count("server/discover") == 1  # silence is costly: it is asked once
 
 
 async def test_a_link_that_died_is_opened_anew_by_the_next_request() -> None:
@@ -280,9 +293,27 @@ async def test_a_handshake_server_among_several_has_one_link_for_each_origin() -
         assert old.methods.count("initialize") == 2
 
 
-async def test_subscribing_to_several_is_not_found_yet() -> None:
-    async with playing(*mixed()) as play:
+async def test_several_without_bridge_tell_the_client_to_shake_hands_and_some_are_left_out() -> None:
+    old, new = mixed()
+    old.facts = old.facts.model_copy(update={"bridge": False})
+    async with playing(old, new) as play:
         client = await play.connect(Era.STATELESS)
+        assert await client.listed() == ["new__look"]
         with pytest.raises(RpcError) as refused:
-            await client.request("subscriptions/listen")
-        assert refused.value.code == errors.METHOD_NOT_FOUND
+            await client.call("old__look")
+        assert refused.value.code == errors.UNSUPPORTED_VERSION
+    olds = [FakeServer(name, FakeTool("look"), eras=LEGACY, bridge=False) for name in ("a", "b")]
+    async with playing(*olds) as play:
+        with pytest.raises(RpcError) as refused:
+            await (await play.connect(Era.STATELESS)).request("server/discover")
+        assert refused.value.code == errors.UNSUPPORTED_VERSION
+
+
+async def test_all_callers_share_the_session_that_the_operator_says_to_share() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=LEGACY, share="all")
+    async with playing(server) as play:
+        for principal in ("ada", "bob"):
+            await play.arrive(Era.STATELESS, principal=principal, roots={}).call("look")
+        await (await play.connect()).call("look")
+        assert server.methods.count("initialize") == 1
+        assert server.asked[1].value["capabilities"] == {}

@@ -11,8 +11,8 @@ import anyio
 
 from fuseboard.config import StdioServer
 from fuseboard.era import Era
-from fuseboard.errors import METHOD_NOT_FOUND, UNSUPPORTED_VERSION, UpstreamLost, UpstreamUnreachable
-from fuseboard.ports import Failure, Handler, Reply, Request, Result, Scope
+from fuseboard.errors import METHOD_NOT_FOUND, UNSUPPORTED_VERSION, Undelivered, UpstreamLost, UpstreamUnreachable
+from fuseboard.ports import Failure, Inbound, Reply, Request, Result, Scope
 from fuseboard.wire import frames
 
 BOTH: Final = frozenset(Era)
@@ -132,7 +132,7 @@ class FakeServer:
             await self._news.wait()
         return [asked for asked in self.asked if asked.method == method][times - 1]
 
-    async def connect(self, era: Era, inbound: Handler) -> FakeLink:
+    async def connect(self, era: Era, inbound: Inbound) -> FakeLink:
         if self.gate is not None:
             await self.gate.wait()
         if self.down is not None:
@@ -203,7 +203,7 @@ class FakeServer:
 class FakeLink:
     """One link to a fake server."""
 
-    def __init__(self, server: FakeServer, era: Era, inbound: Handler) -> None:
+    def __init__(self, server: FakeServer, era: Era, inbound: Inbound) -> None:
         self.era = era
         self.inbound = inbound
         self.open = True
@@ -216,7 +216,7 @@ class FakeLink:
     ) -> Reply:
         alias = self._server.alias
         if not self.open:
-            raise UpstreamUnreachable(alias, f"{alias} is gone")
+            raise Undelivered(alias, f"{alias} is gone")
         with anyio.CancelScope() as life:
             self._under_way.add(life)
             try:
@@ -236,9 +236,11 @@ class FakeLink:
         self.open, self.closed = False, True
 
     def die(self) -> None:
-        self.open = False
-        for life in self._under_way:
-            life.cancel()
+        if self.open:
+            self.open = False
+            for life in self._under_way:
+                life.cancel()
+            self.inbound.lost(f"{self._server.alias} ended with exit code 3")
 
     async def ask(self, method: str, params: dict[str, Any] | None = None) -> Reply:
         """The server asks the client something, outside any call's own stream."""

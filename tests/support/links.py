@@ -84,6 +84,7 @@ class Inbound(Notices):
     def __init__(self, answer: Reply = ACCEPTED) -> None:
         super().__init__()
         self.asked: list[Request] = []
+        self.losses: list[str] = []
         self._answer = answer
 
     async def request(self, request: Request, scope: Scope) -> Reply:
@@ -92,6 +93,9 @@ class Inbound(Notices):
 
     def notified(self, method: str, params: bytes | None) -> None:
         self.took(method, params)
+
+    def lost(self, reason: str) -> None:
+        self.losses.append(reason)
 
 
 async def handshake(link: Link, version: str = "2025-11-25", capabilities: Mapping[str, Any] | None = None) -> Any:

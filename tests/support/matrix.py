@@ -34,8 +34,13 @@ class Way:
 
     @property
     def modern(self) -> bool:
-        """Whether the stateless era is spoken all the way: HTTP+SSE was gone before it came."""
-        return self.mode == "auto" and self.back != "sse"
+        """Whether the client speaks the stateless era."""
+        return self.mode == "auto"
+
+    @property
+    def bridged(self) -> bool:
+        """Whether the server does not: HTTP+SSE was gone before that era came."""
+        return self.modern and self.back == "sse"
 
 
 WAYS = [

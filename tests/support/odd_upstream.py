@@ -19,7 +19,7 @@ from typing import Any
 LINE = b'{"jsonrpc":"2.0","id":%b,"result":{"content":[],"x":%b}}'
 TOOLS = ("good", "nan", "surrogate", "deep", "latin", "no_version", "neither", "batch", "no_json", "huge")
 TOOLS += ("other_id", "twice", "half", "silent", "gone", "asks_nonsense")
-TOOLS += ("environment", "pid", "spawn")
+TOOLS += ("environment", "pid", "spawn", "spawn_detached")
 
 
 def main() -> None:
@@ -102,8 +102,10 @@ def call(name: str, id: bytes, arguments: dict[str, Any]) -> None:
             reply(id, said(json.dumps(dict(os.environ))))
         case "pid":
             reply(id, said(str(os.getpid())))
-        case "spawn":
-            child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        case "spawn" | "spawn_detached":
+            detached = name == "spawn_detached"
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+            child = subprocess.Popen(["sleep", "600"], start_new_session=detached, **quiet)
             reply(id, said(str(child.pid)))
         case _:
             reply(id, said("good"))

@@ -37,6 +37,7 @@ from fuseboard.wire import frames
 from support.fake_server import FakeServer
 from support.links import CallScope
 from support.raw_client import stateless_meta
+from support.seal import HmacSeal
 
 BEGAN: Final = 1_790_000_000.0
 """The time of day at which every play begins (Unix seconds)."""
@@ -45,6 +46,9 @@ PATIENCE_S: Final = 3600
 """Longer than any wait of the proxy's own, so that only a hang runs into it."""
 
 HANDSHAKE: Final = "2025-11-25"
+
+IDLE_S: Final = 1800.0
+"""After how long an upstream session that no client holds is closed for doing nothing."""
 
 
 class RpcError(Exception):
@@ -216,7 +220,7 @@ async def playing(
             enforce=mode == "enforce",
         )
         upstreams = {server.alias: _upstream(server, len(servers)) for server in servers}
-        board = Board(upstreams, exchange, Runs(ids.run), tasks, _clock)
+        board = Board(upstreams, exchange, Runs(ids.run), tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S)
         with anyio.fail_after(PATIENCE_S):
             yield Play(board, servers, kept)
             await board.close()

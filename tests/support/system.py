@@ -40,6 +40,17 @@ def open_files(pid: int) -> list[str]:
     return sorted(os.readlink(f"{folder}/{fd}").partition(":")[0] for fd in os.listdir(folder))
 
 
+def descriptors(pid: int) -> int:
+    """How many file descriptors the process holds."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def rss_kb(pid: int) -> int:
+    """The resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
 async def eventually(true: Callable[[], Any], *, timeout_s: float = LIMIT_S) -> None:
     """Wait until it is so.
 

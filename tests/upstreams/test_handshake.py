@@ -12,7 +12,7 @@ from fuseboard.ports import Failure, Reply, Result
 from fuseboard.upstreams.calls import PROGRESS
 from fuseboard.upstreams.handshake import INITIALIZED
 from fuseboard.upstreams.seats import Refused
-from support.fake_server import FakeServer, FakeTool, answers, fails, hangs, says
+from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs, says
 from support.gate import settle, working
 from support.links import CallScope
 from support.seating import INITIALIZE, asks, seating
@@ -264,3 +264,25 @@ async def test_on_a_link_for_all_tokens_never_cross_and_messages_reach_nobody() 
     assert two.noticed == [(PROGRESS, {"progressToken": 7, "message": "two"})]
     assert here.everyone.noticed == [(TOOLS_CHANGED, None)]
     assert isinstance(refused, Failure)
+
+
+@pytest.mark.parametrize(("scoped", "times"), [(True, 2), (False, 1)], ids=["http", "pipe"])
+async def test_a_connection_that_breaks_under_the_handshake_says_nothing_of_an_http_server(
+    scoped: bool, times: int
+) -> None:
+    server = FakeServer("u", FakeTool("work"), scoped=scoped)
+
+    async def breaks(asked: Asked) -> Reply:
+        del server.acts["initialize"]
+        raise UpstreamLost("u", "the connection to u was lost before it answered")
+
+    server.acts["initialize"] = breaks
+    async with seating(server) as here:
+        seat = here.handshake()
+        if scoped:
+            await seat.open()
+        else:
+            with pytest.raises(UpstreamLost):
+                await seat.open()
+        assert server.methods == ["initialize"] * times
+        assert (here.upstream.health.state == "up") is scoped

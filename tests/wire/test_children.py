@@ -34,7 +34,7 @@ async def text(client: RawClient, tool: str) -> str:
 
 async def family(client: RawClient, alias: str = "") -> list[int]:
     """The child, and a child of its own that it started."""
-    return [int(await text(client, f"{alias}{tool}")) for tool in ("pid", "spawn")]
+    return [int(await text(client, f"{alias}{tool}")) for tool in ("pid", "spawn", "spawn_detached")]
 
 
 async def test_a_child_gets_what_it_needs_and_nothing_of_ours(tmp_path: Path) -> None:

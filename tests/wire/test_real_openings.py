@@ -35,20 +35,30 @@ ERAS = ["handshake", "handshake,stateless", "stateless"]
 @pytest.mark.parametrize("eras", ERAS)
 @pytest.mark.parametrize("back", ["stdio", "http"])
 @pytest.mark.parametrize("front", ["stdio", "http"])
-async def test_claude_code_probes_the_newest_era_and_falls_back(
+async def test_claude_code_probes_the_newest_era_and_finds_it(
     front: Transport, back: Transport, eras: str, tmp_path: Path
 ) -> None:
     log = FrameLog(tmp_path / "frames.jsonl")
     async with raw_upstream(back, log, "--eras", eras) as server:
         config = {"servers": {"raw": server}}
         async with raw_client(front, config, tmp_path, era=MODERN, open_session=False) as client:
+            assert MODERN in (await client.result("server/discover"))["supportedVersions"]
+            await works(client)
+
+
+@pytest.mark.parametrize("back", ["stdio", "http"])
+@pytest.mark.parametrize("front", ["stdio", "http"])
+async def test_claude_code_falls_back_where_eras_are_not_bridged(
+    front: Transport, back: Transport, tmp_path: Path
+) -> None:
+    log = FrameLog(tmp_path / "frames.jsonl")
+    async with raw_upstream(back, log, "--eras", "handshake") as server:
+        config = {"servers": {"raw": {**server, "bridge": False}}}
+        async with raw_client(front, config, tmp_path, era=MODERN, open_session=False) as client:
             discovery = json.loads(await client.ask("server/discover"))
-            if eras == "handshake":
-                assert discovery["error"]["code"] == -32022
-                assert HANDSHAKE in discovery["error"]["data"]["supported"]
-                await shakes_hands(client, CLAUDE)
-            else:
-                assert MODERN in discovery["result"]["supportedVersions"]
+            assert discovery["error"]["code"] == -32022
+            assert HANDSHAKE in discovery["error"]["data"]["supported"]
+            await shakes_hands(client, CLAUDE)
             await works(client)
 
 

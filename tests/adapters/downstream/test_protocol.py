@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import weakref
 
@@ -340,3 +341,41 @@ async def test_connections_that_are_gone_leave_nothing_behind() -> None:
         while any(reference() is not None for reference in seen):
             await anyio.lowlevel.checkpoint()
             gc.collect()
+
+
+async def test_a_head_too_large_is_found_behind_a_whole_request_as_well() -> None:
+    gateway = FakeGateway()
+    async with serving(gateway, limits=HASTY) as served, served.wire() as wire:
+        first = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode()
+        wire.write(first + head(served.port, "X: " + "y" * 5000, "Content-Length: 2") + b"{}")
+        with contextlib.suppress(EOFError):
+            assert (await wire.answer()).status == 200
+        await wire.hung_up()
+    assert gateway.requests == []
+
+
+async def test_large_bodies_in_a_row_do_not_count_as_one_head() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        request = head(served.port, "Content-Length: 9000") + b" " * 9000
+        wire.write(request * 3 + request[:30])
+        await anyio.lowlevel.checkpoint()
+        wire.write(request[30:])
+        assert [(await wire.answer()).status for _ in range(4)] == [400] * 4
+
+
+async def test_a_connection_that_rests_for_too_long_is_hung_up_on(
+    connections: list[BoundedProtocol], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuseboard.adapters.downstream.http.KEEP_ALIVE_S", PATIENCE_S)
+    gateway = FakeGateway()
+
+    async def slow(request: Request, scope: Scope) -> Reply:
+        await anyio.sleep(3 * PATIENCE_S)
+        return result({})
+
+    gateway.acts["slow"] = slow
+    async with serving(gateway) as served:
+        client = await served.open()
+        async with client.asking(frame(1, "slow")) as wire:
+            assert (await wire.answer()).status == 200, "what is being answered is no rest"
+            await wire.hung_up()

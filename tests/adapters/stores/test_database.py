@@ -51,8 +51,28 @@ def test_opening_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
 
 def as_version_1(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE calls DROP COLUMN continues")
         connection.execute("ALTER TABLE calls DROP COLUMN sent")
         connection.execute("PRAGMA user_version = 1")
+
+
+def as_version_2(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE calls DROP COLUMN continues")
+        connection.execute("PRAGMA user_version = 2")
+
+
+def test_the_ledger_of_version_2_is_upgraded_and_keeps_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    record(path, proposed(sent='{"n":1.10}'))
+    as_version_2(path)
+    with LedgerReader(path) as ledger:
+        assert [(call.sent, call.continues) for call in ledger.calls()] == [('{"n":1.10}', None)]
+    record(path, proposed("d-2", continues="d-1"))
+    with LedgerReader(path) as ledger:
+        assert [(call.sent, call.continues) for call in ledger.calls()] == [('{"n":1.10}', None), (None, "d-1")]
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_the_ledger_of_version_1_is_upgraded_and_keeps_what_is_there(tmp_path: Path) -> None:

@@ -161,10 +161,35 @@ def test_a_result_that_was_refused_has_the_last_word(path: Path) -> None:
         pytest.param([proposed()], "unknown", id="without an end"),
         pytest.param([denied()], "denied", id="nothing was sent"),
         pytest.param([proposed(), concluded(truth="empty")], "empty", id="as it was concluded"),
+        pytest.param([proposed(), concluded(truth="task")], "task", id="a task was begun"),
+        pytest.param([proposed(), concluded(truth="task"), concluded()], "ok", id="what came of the task"),
     ],
 )
 def test_truth(path: Path, entries: list[Entry], truth: str) -> None:
     assert (only(path, *entries))["truth"] == truth
+
+
+def test_a_task_has_not_ended_and_not_failed(path: Path) -> None:
+    record(path, proposed(), concluded(truth="task"))
+    with LedgerReader(path) as ledger:
+        (call,), (run,) = ledger.calls(), ledger.runs()
+        assert (call.ended, run.failed) == (False, 0)
+
+
+def test_what_came_of_a_task_replaces_all_that_stood_there(path: Path) -> None:
+    check = {"policy": "task", "verdict": "allow", "rule": None, "facts": {"id": "t"}}
+    record(path, proposed(), concluded(truth="task", checks=[check]))
+    late = {"at": BEGAN + 60, "duration_ms": 60_000.0, "truth": "cancelled", "error": "the task was cancelled"}
+    record(path, concluded(**late, result_bytes=0, result_sha256=None, preview=None, checks=[check]))
+    with LedgerReader(path) as ledger:
+        (call,) = ledger.calls()
+        assert (call.truth, call.ended_at, call.duration_ms) == ("cancelled", BEGAN + 60, 60_000.0)
+        assert (call.error, call.result_bytes, call.preview) == ("the task was cancelled", 0, None)
+        assert call.ended
+
+
+def test_a_later_round_names_the_first(path: Path) -> None:
+    assert only(path, proposed(continues="d-0"))["continues"] == "d-0"
 
 
 def test_reading_changes_nothing(ledger: LedgerReader, path: Path) -> None:

@@ -12,20 +12,21 @@ from fuseboard.adapters.upstream.children import Children
 from fuseboard.adapters.upstream.stdio import EXIT_GRACE_S, StdioLink
 from fuseboard.era import Era
 from fuseboard.errors import UpstreamUnreachable
-from fuseboard.ports import Handler, Link
+from fuseboard.ports import Inbound, Link
+from support.links import Inbound as Heard
 from support.system import alive, eventually
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
 
-async def connect(era: Era, inbound: Handler) -> Link:
+async def connect(era: Era, inbound: Inbound) -> Link:
     argv = [sys.executable, "-c", STUBBORN]
     return await StdioLink.start("child", argv, env={}, cwd=None, inbound=inbound, limit_bytes=1000)
 
 
 async def started(children: Children, count: int) -> list[StdioLink]:
     guarded = children.guarded("child", connect)
-    links = [await guarded(Era.HANDSHAKE, None) for _ in range(count)]  # type: ignore[arg-type]
+    links = [await guarded(Era.HANDSHAKE, Heard()) for _ in range(count)]
     return [link for link in links if isinstance(link, StdioLink)]
 
 

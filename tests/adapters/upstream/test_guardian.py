@@ -91,3 +91,33 @@ def _shells() -> set[int]:
     """The guardians that run on this machine."""
     found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return {int(line.split()[0]) for line in found.splitlines() if "exec 3<&0" in line and "sh -c" in line}
+
+
+FAMILY = """
+import subprocess, sys
+print(subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=subprocess.DEVNULL).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody knows whose children they are")
+@pytest.mark.parametrize("how", ["closed", "killed by us"])
+async def test_who_left_the_group_goes_with_its_parent_even_where_that_ends_with_its_stdin(how: str) -> None:
+    guardian = Guardian()
+    with subprocess.Popen(  # noqa: ASYNC220  the guardian is not asynchronous either
+        [sys.executable, "-c", FAMILY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdin is not None
+        astray = int(parent.stdout.readline())
+        guardian.watch(parent.pid)
+        if how == "closed":
+            guardian.close()
+        else:
+            guardian.kill()
+        await eventually(lambda: not alive(astray))
+        await eventually(lambda: not alive(parent.pid))
+    guardian.close()

@@ -37,6 +37,7 @@ def test_no_method_and_no_name_ever_ends_a_header_line(method: str, name: str) -
         pytest.param(
             "resources/read", b'{"uri":"x://a"}', {"Mcp-Method": "resources/read", "Mcp-Name": "x://a"}, id="a resource"
         ),
+        pytest.param("tasks/get", b'{"taskId":"t"}', {"Mcp-Method": "tasks/get", "Mcp-Name": "t"}, id="a task"),
         pytest.param("tools/call", None, {"Mcp-Method": "tools/call"}, id="no params"),
         pytest.param("tools/call", b'{"name":5}', {"Mcp-Method": "tools/call"}, id="a name that is none"),
         pytest.param("tools/call", b'{"uri":"x"}', {"Mcp-Method": "tools/call"}, id="the wrong key"),

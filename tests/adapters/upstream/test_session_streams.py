@@ -203,14 +203,17 @@ async def test_the_stream_beside_the_calls_is_taken_up_again_where_it_broke_off(
     assert asked_after == [None, "one", "one", "two"]
 
 
+@pytest.mark.parametrize(("status", "body"), [(404, b""), (400, b"Bad Request: No valid session ID provided")])
 async def test_the_stream_beside_the_calls_learns_of_the_sessions_end(
-    pool: HttpPool, tasks: anyio.abc.TaskGroup
+    pool: HttpPool, tasks: anyio.abc.TaskGroup, status: int, body: bytes
 ) -> None:
     async def listen(call: Call) -> None:
-        await call.reply(404)
+        await call.reply(status, body)
 
+    inbound = Inbound()
     async with http_upstream(in_session(_echo, listen=listen)) as upstream:
-        link = link_to(upstream.url, pool, tasks)
+        link = link_to(upstream.url, pool, tasks, inbound=inbound)
         await handshake(link)
         while link.open:
             await anyio.lowlevel.checkpoint()
+        assert inbound.losses == ["files ended the session"]

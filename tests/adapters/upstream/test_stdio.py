@@ -41,6 +41,7 @@ class Heard:
     def __init__(self) -> None:
         self.told = anyio.Event()
         self.methods: list[str] = []
+        self.losses: list[str] = []
 
     async def request(self, request: Request, scope: Scope) -> Reply:
         raise AssertionError("nothing asks here")
@@ -48,6 +49,9 @@ class Heard:
     def notified(self, method: str, params: bytes | None) -> None:
         self.methods.append(method)
         self.told.set()
+
+    def lost(self, reason: str) -> None:
+        self.losses.append(reason)
 
 
 @asynccontextmanager
@@ -240,3 +244,23 @@ def _children(pid: int) -> list[int]:
             if int(parent) == pid:
                 found.append(int(folder.name))
     return found
+
+
+async def test_whoever_holds_the_link_is_told_of_its_death_once_and_with_its_reason() -> None:
+    heard = Heard()
+    async with started(f"import sys\n{TELLS}sys.exit(3)", heard=heard) as link:
+        with anyio.fail_after(10):
+            while link.open:  # noqa: ASYNC110  what is waited for is the operating system
+                await anyio.sleep(0.01)
+        await link.close()
+    assert len(heard.losses) == 1
+    assert "ended with exit code 3" in heard.losses[0]
+
+
+async def test_a_child_that_closes_its_output_and_goes_on_is_said_to_have_done_that() -> None:
+    heard = Heard()
+    async with started("import os, time\nos.close(1)\ntime.sleep(600)", heard=heard) as link:
+        with anyio.fail_after(10):
+            while link.open:  # noqa: ASYNC110  what is waited for is the operating system
+                await anyio.sleep(0.01)
+    assert "closed its output" in heard.losses[0]

@@ -1,0 +1,126 @@
+"""What a caller may see of an upstream's lists: judged once for each page and kind of caller, then remembered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from fuseboard import pipeline
+from fuseboard.era import Era
+from fuseboard.events import Caller, Effect, Tool, ToolListed
+from fuseboard.exchange import Exchange
+from fuseboard.listings import TOOLS, Kind, Shown, show
+from fuseboard.state import EMPTY
+from fuseboard.upstreams.seats import Seat
+from fuseboard.upstreams.upstream import Upstream
+from fuseboard.verdicts import Deny
+
+_log = logging.getLogger("fuseboard.session")
+
+KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Of pages that were judged, those of all upstreams together."""
+
+_REPORTED: Final = 1_000
+"""Tools with invalid headers that are remembered, so that each is logged once."""
+
+_ASKED_FOR_BY: Final = {"prompts/list": "prompts/get", "resources/list": "resources/read"}
+
+
+class _Key(NamedTuple):
+    """``page`` stands for the rest of what the upstream said: the same bytes, the same view."""
+
+    alias: str
+    method: str
+    audience: tuple[str, tuple[str, ...]]
+    stateless: bool
+    strict: bool
+    page: bytes
+
+
+class Sight:
+    """Shared by all sessions. Rules and exposure never change while the process lives, so no view goes stale."""
+
+    def __init__(self, exchange: Exchange, clock: Callable[[], float], *, kept_bytes: int = KEPT_BYTES) -> None:
+        self._clock = clock
+        self._policies = exchange.policies
+        self._enforce = exchange.enforce
+        self._personal = pipeline.tells_callers_apart(exchange.policies)
+        self._kept: dict[_Key, Shown] = {}
+        self._kept_bytes = 0
+        self._limit_bytes = kept_bytes
+        self._reported: set[tuple[str, str, str]] = set()
+
+    def page(self, kind: Kind, seat: Seat, page: bytes, caller: Caller, *, stateless: bool) -> Shown:
+        """A page of that seat's upstream as this caller may see it. ``stateless`` is the client's era.
+
+        Raises:
+            msgspec.MsgspecError: it is no list of tools.
+        """
+        audience = (caller.principal, caller.roles) if self._personal else ("", ())
+        key = _Key(seat.upstream.alias, kind.method, audience, stateless, mirrors_headers(seat), page)
+        if (found := self._kept.pop(key, None)) is None:
+            found = self._judge(kind, seat.upstream, page, caller, key)
+            self._kept_bytes += _weight(key, found)
+        self._kept[key] = found  # now the youngest
+        while self._kept_bytes > self._limit_bytes:
+            oldest = next(iter(self._kept))
+            self._kept_bytes -= _weight(oldest, self._kept.pop(oldest))
+        return found
+
+    def _judge(self, kind: Kind, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Shown:
+        return show(
+            kind,
+            page,
+            shown=self._tools(upstream, page, caller, key) if kind is TOOLS else self._others(kind, upstream, caller),
+            exposed=upstream.names.exposed,
+            personal=self._personal,
+            stateless=key.stateless,
+        )
+
+    def _tools(self, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Callable[[str], bool]:
+        tools: Mapping[str, Tool] = upstream.definitions.page(page).tools
+
+        def shown(name: str) -> bool:
+            tool = tools.get(name)
+            if tool is None:
+                return True
+            if key.strict and tool.misdeclared is not None:
+                self._report(tool, tool.misdeclared)
+                return False
+            return self._may_see(tool, caller)
+
+        return shown
+
+    def _others(self, kind: Kind, upstream: Upstream, caller: Caller) -> Callable[[str], bool]:
+        method = _ASKED_FOR_BY.get(kind.method)
+        if method is None:  # a template names no resource yet, so there is nothing to judge
+            return lambda _: True
+
+        def shown(name: str) -> bool:
+            exposed = upstream.names.exposed(name) if kind.renamed else name
+            return self._may_see(Tool(upstream.alias, name, exposed, Effect.READ), caller, method)
+
+        return shown
+
+    def _may_see(self, tool: Tool, caller: Caller, method: str = "tools/call") -> bool:
+        event = ToolListed(self._clock(), caller, tool, method)
+        outcome = pipeline.descend(self._policies, event, EMPTY, enforce=self._enforce)
+        return not isinstance(outcome.refused, Deny)
+
+    def _report(self, tool: Tool, fault: str) -> None:
+        """2026-07-28, streamable-http, schema extension: a client that leaves a tool out should say so."""
+        report = (tool.upstream, tool.name, fault)
+        if report not in self._reported and len(self._reported) < _REPORTED:
+            self._reported.add(report)
+            _log.warning("%s: the tool %s is left out, its headers are declared wrongly: %s", *report)
+
+
+def mirrors_headers(seat: Seat) -> bool:
+    """Whether arguments go to that upstream in headers too: over Streamable HTTP, in the stateless era."""
+    return seat.era is Era.STATELESS and seat.upstream.scoped
+
+
+def _weight(key: _Key, shown: Shown) -> int:
+    """Roughly, in bytes: the page as it came, as it goes out, and its items."""
+    return 2 * len(key.page) + len(shown.body) + 1024

@@ -1,0 +1,155 @@
+"""A thousand clients that come and go, with or without a goodbye: the proxy is left as they found it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from support.edge import HELLO, Client, Served, Wire, frame, modern
+from support.frame_log import FrameLog
+from support.matrix import address
+from support.proxy import Proxy, served
+from support.servers import raw_http
+from support.system import descriptors, eventually, rss_kb
+
+WARM = 100
+VISITORS = 400
+AT_ONCE = 8
+AT_REST = 40
+"""Descriptors of a proxy without clients: some twenty of its own, and the pooled connections to its upstream."""
+GROWTH_KB = 7_000
+"""Over all visitors after the warm ones. That sessions are freed shows by their limit; this is for all else."""
+
+OPEN_SESSIONS = 200
+SESSION_KB = 50
+"""The bar for one open and idle session."""
+
+LIMITS = {"session_idle": "200ms", "sessions": 60}
+"""So few that abandoned sessions which are not freed would keep all later clients out."""
+
+
+@asynccontextmanager
+async def proxied(folder: Path, *, era: str, limits: dict[str, Any], **server: Any) -> AsyncIterator[Proxy]:
+    log = FrameLog(folder / "frames.jsonl")
+    async with raw_http(log, "--eras", era) as base:
+        servers = {"raw": {**address("http", base), **server}}
+        async with served({"servers": servers, "limits": limits}, folder) as proxy:
+            yield proxy
+
+
+def door(proxy: Proxy) -> Served:
+    assert proxy.port is not None
+    return Served(None, proxy.port)  # type: ignore[arg-type]  # the edge is in another process
+
+
+async def calls(wire: Wire, headers: dict[str, str]) -> None:
+    call = {"name": "echo", "arguments": {"text": "hi"}}
+    answer = await wire.ask("POST", "/mcp", headers, frame(2, "tools/call", call))
+    assert answer.status == 200, answer
+    if answer.streams:
+        await wire.events()
+
+
+async def opens(wire: Wire) -> dict[str, str]:
+    while (answer := await wire.ask("POST", "/mcp", {}, frame(1, "initialize", HELLO))).status == 503:  # noqa: ASYNC110
+        await anyio.sleep(0.05)  # until those who have vanished have been idle for too long
+    assert answer.status == 200, answer
+    headers = {"Mcp-Session-Id": answer.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
+    if answer.streams:
+        await wire.events()
+    await wire.ask("POST", "/mcp", headers, frame(None, "notifications/initialized"))
+    return headers
+
+
+async def vanishes(wire: Wire) -> None:
+    """A session without a goodbye, which ends when it has been idle for too long."""
+    await calls(wire, await opens(wire))
+    wire.cut()
+
+
+async def says_goodbye(wire: Wire) -> None:
+    headers = await opens(wire)
+    await calls(wire, headers)
+    assert (await wire.ask("DELETE", "/mcp", headers)).status == 200
+
+
+async def drops_sse(wire: Wire) -> None:
+    await wire.ask("GET", "/sse", {"Accept": "text/event-stream"})
+    assert await wire.event() is not None
+    wire.cut()
+
+
+async def drops_a_subscription(wire: Wire) -> None:
+    headers, body = modern("l", "subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    assert (await wire.ask("POST", "/mcp", headers, body)).streams
+    event = await wire.event()
+    assert event is not None
+    assert event.json["method"] == "notifications/subscriptions/acknowledged"
+    wire.cut()
+
+
+Visit = Callable[[Wire], Awaitable[None]]
+
+
+async def come_and_go(proxy: Proxy, visit: Visit, count: int) -> None:
+    numbers = iter(range(count))
+
+    async def one_after_the_other() -> None:
+        for _ in numbers:
+            async with door(proxy).wire() as wire:
+                await visit(wire)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.start_soon(one_after_the_other)
+
+
+VISITS = [
+    pytest.param(vanishes, "stateless", id="session, no goodbye"),
+    pytest.param(says_goodbye, "handshake", id="session, goodbye"),
+    pytest.param(drops_sse, "stateless", id="HTTP+SSE"),
+    pytest.param(drops_a_subscription, "stateless", id="subscription"),
+]
+
+
+@pytest.mark.parametrize(("visit", "era"), VISITS)
+async def test_visitors_leave_nothing_behind(visit: Visit, era: str, tmp_path: Path) -> None:
+    async with proxied(tmp_path, era=era, limits=LIMITS) as proxy:
+        pid = proxy.child.pid
+        await come_and_go(proxy, visit, WARM)
+        await eventually(lambda: descriptors(pid) < AT_REST)
+        files, before_kb = descriptors(pid), rss_kb(pid)
+        await come_and_go(proxy, visit, VISITORS)
+        # The connections to the upstream stay open for a while: as many as there were clients at once.
+        await eventually(lambda: descriptors(pid) <= files + AT_ONCE)
+        assert rss_kb(pid) - before_kb < GROWTH_KB
+
+
+@pytest.mark.parametrize(
+    ("era", "facts"),
+    [("stateless", {}), ("handshake", {"share": "all"}), ("handshake", {})],
+    ids=["stateless", "shared", "one upstream session each"],
+)
+async def test_an_idle_session_is_small(era: str, facts: dict[str, Any], tmp_path: Path) -> None:
+    async with proxied(tmp_path, era=era, limits={}, **facts) as proxy:
+        await come_and_go(proxy, says_goodbye, WARM)
+        before_kb = rss_kb(proxy.child.pid)
+        sessions: list[Client] = []
+
+        async def stays(wire: Wire) -> None:
+            headers = await opens(wire)
+            await calls(wire, headers)
+            sessions.append(Client(door(proxy), headers["Mcp-Session-Id"], {}))
+
+        await come_and_go(proxy, stays, OPEN_SESSIONS)
+        each_kb = (rss_kb(proxy.child.pid) - before_kb) / OPEN_SESSIONS
+        answer = await sessions[0].ask(frame(9, "ping"))
+        assert answer.status == 200
+        assert each_kb < SESSION_KB
+        print(f"{each_kb:.1f} KB for each session")  # noqa: T201
