@@ -6,6 +6,9 @@ An account is a JSON object, so that any store can keep it::
 
 A call holds what it may need before it is sent and is charged what it took afterwards (reserve, then settle). A hold
 past its time belongs to a call whose end nobody saw: it counts as used, in full, and stands under ``lapsed`` as well.
+Active time (``time_s``) is counted by the account itself from the times of its writes, since calls side by side would
+count one minute twice: in full while any call is under way, and up to ``idle_s`` of a silence.
+
 An account with a window has ``slices`` in place of ``used``: what was used in each fifteenth of the window.
 
 The store applies writes by these functions and policies read accounts by them, so both count alike.
@@ -17,6 +20,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from fuseboard.state import Reserve, Settle, Throttle
+
+TIME: Final = "time_s"
 
 SLICES: Final = 15
 """A window is counted in this many parts; a part counts until its last moment is out, which errs on the strict side."""
@@ -50,7 +55,7 @@ def standing(account: Any, *, at: float, window_s: float | None = None) -> Stand
 
 def reserve(account: Any, write: Reserve, *, at: float) -> dict[str, Any] | None:
     """The account with the hold, ``None`` where a ceiling would be passed. The same call again changes nothing."""
-    before = _lapse(account or {}, at, write.window_s)
+    before = _tick(_lapse(account or {}, at, write.window_s), at, write.idle_s)
     held = before.get("held", {})
     if write.call in held:
         return before
@@ -67,7 +72,7 @@ def settle(account: Any, write: Settle, *, at: float) -> dict[str, Any]:
 
     Without a hold nothing changes: it was settled already, or has lapsed and was charged in full.
     """
-    before = _lapse(account or {}, at, write.window_s)
+    before = _tick(_lapse(account or {}, at, write.window_s), at, write.idle_s)
     held = before.get("held", {})
     if write.call not in held:
         return before
@@ -97,6 +102,19 @@ def _lapse(account: Mapping[str, Any], at: float, window_s: float | None) -> dic
         after = _charge(after, amounts, until, window_s)
         _add(lapsed, amounts)
     return {**after, "lapsed": lapsed}
+
+
+def _tick(account: dict[str, Any], at: float, idle_s: float | None) -> dict[str, Any]:
+    """The account with the time since its last write counted. A clock that went back counts nothing."""
+    if idle_s is None:
+        return account
+    last = account.get("last", at)
+    passed_s = max(0.0, at - last)
+    if not account.get("held"):
+        passed_s = min(passed_s, idle_s)
+    used = dict(account.get("used", {}))
+    _add(used, {TIME: passed_s})
+    return {**account, "used": used, "last": max(last, at)}
 
 
 def _charge(account: Mapping[str, Any], amounts: Amounts, at: float, window_s: float | None) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class Reserve:
     hold_s: float
     ttl_s: float
     window_s: float | None = None
+    idle_s: float | None = None
+    """Given where the account counts active time: how much of a silence between two calls is still activity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Settle:
     amounts: Mapping[str, float]
     ttl_s: float
     window_s: float | None = None
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

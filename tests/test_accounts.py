@@ -124,6 +124,27 @@ def test_no_interleaving_overspends_or_charges_twice(operations: list[tuple[str,
         spent = now.used.get("n", 0)
 
 
+def timed(call: str) -> Reserve:
+    return Reserve("r", call, {"calls": 1}, {}, 600, 3600, idle_s=60)
+
+
+def ended(call: str) -> Settle:
+    return Settle("r", call, {"calls": 1}, 3600, idle_s=60)
+
+
+def test_active_time_counts_calls_side_by_side_once_and_a_silence_in_part() -> None:
+    account: Any = None
+    for at, write in [(0, timed("a")), (100, timed("b")), (200, ended("a")), (250, ended("b")), (1000, timed("c"))]:
+        account = reserve(account, write, at=at) if isinstance(write, Reserve) else settle(account, write, at=at)
+    assert standing(account, at=1000).used["time_s"] == 250 + 60
+
+
+def test_a_clock_that_goes_back_takes_no_time_back() -> None:
+    account = reserve(reserve(None, timed("a"), at=100), timed("b"), at=40)
+    account = settle(account, ended("a"), at=110)
+    assert standing(account, at=110).used["time_s"] == 10
+
+
 RATE = Throttle("rate", 1.0, 5, 60)
 
 
