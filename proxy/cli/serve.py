@@ -136,7 +136,7 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
     if keys := unenforced(config):
         logging.getLogger("fuseboard").warning("read but not enforced by this version: %s", ", ".join(keys))
     place = state_dir(state, os.environ)
-    # By default the youngest objects are looked through twice a call, which finds nothing and costs a tenth of it.
+    # By default the youngest objects are looked through twice a call, which finds nothing and costs up to 8 % of it.
     gc.set_threshold(10_000, 20, 50)
     if http is None:
         if sys.stdin.isatty():
