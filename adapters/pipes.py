@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-UNSENT_LIMIT_BYTES: Final = 256 * 1024 * 1024
-"""How much may wait for a reader who does not read, before the connection counts as dead."""
+UNSENT_LIMIT_BYTES: Final = 32 * 1024 * 1024
+"""How much may wait for a reader who does not read, before the connection counts as dead.
+
+One frame that is larger than that by itself may wait besides, up to ``limits.frame``: it is let through, or nobody
+could get it. So a dead reader costs these 32 MiB and one frame. A burst of some dozen images to a reader who reads
+stays below.
+"""
 
 
 _HEAD_BYTES: Final = 1024

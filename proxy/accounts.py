@@ -2,21 +2,25 @@
 
 An account is a JSON object, so that any store can keep it::
 
-    {"used": {"calls": 12}, "lapsed": {"calls": 1}, "held": {"d-…": [1790000060.0, {"calls": 1, "output_bytes": 900}]}}
+    {"used": {"calls": 12}, "holding": {"calls": 1, "output_bytes": 900},
+     "held": {"d-…": [1790000060.0, {"calls": 1, "output_bytes": 900}]}, "lapsed": {"calls": 1}}
 
 A call holds what it may need before it is sent and is charged what it took afterwards (reserve, then settle). A hold
 past its time belongs to a call whose end nobody saw: it counts as used, in full, and stands under ``lapsed`` as well.
+``holding`` is the sum of what is held, kept because it is asked for with every call.
+
 Active time (``time_s``) is counted by the account itself from the times of its writes, since calls side by side would
 count one minute twice: in full while any call is under way, and up to ``idle_s`` of a silence.
 
-An account with a window has ``slices`` in place of ``used``: what was used in each fifteenth of the window.
+An account with a window has ``slices`` too: what was used in each fifteenth of the window, ``used`` being their sum.
 
-The store applies writes by these functions and policies read accounts by them, so both count alike.
+The store applies writes by these functions and policies read accounts by them, so both count alike. No account is
+changed in place: snapshots and the store's writer still hold the old one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fuseboard.state import Reserve, Settle, Throttle
@@ -26,15 +30,20 @@ TIME: Final = "time_s"
 SLICES: Final = 15
 """A window is counted in this many parts; a part counts until its last moment is out, which errs on the strict side."""
 
+SLOTS: Final = "slots:"
+"""How units begin that are only ever held: calls under way."""
+
 Amounts = Mapping[str, float]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Standing(NamedTuple):
-    """What an account comes to at one moment, by unit."""
+    """What an account comes to at one moment, by unit. Not to be changed."""
 
-    used: dict[str, float]
-    held: dict[str, float]
-    lapsed: dict[str, float]
+    used: Mapping[str, float]
+    held: Mapping[str, float]
+    lapsed: Mapping[str, float]
 
     def taken(self, unit: str) -> float:
         """Used and held together: what a ceiling is compared with."""
@@ -43,41 +52,43 @@ class Standing(NamedTuple):
 
 def standing(account: Any, *, at: float, window_s: float | None = None) -> Standing:
     """Read an account; ``None`` is one that nobody has used."""
-    account = _lapse(account or {}, at, window_s)
-    used: dict[str, float] = {}
-    for amounts in _used(account, at, window_s):
-        _add(used, amounts)
-    held: dict[str, float] = {}
-    for _, amounts in account.get("held", {}).values():
-        _add(held, amounts)
-    return Standing(used, held, dict(account.get("lapsed", {})))
+    now = _current(account or _NOTHING, at, window_s)
+    return Standing(now.get("used", _NOTHING), now.get("holding", _NOTHING), now.get("lapsed", _NOTHING))
 
 
-def reserve(account: Any, write: Reserve, *, at: float) -> dict[str, Any] | None:
+def reserve(account: Any, write: Reserve, *, at: float) -> Mapping[str, Any] | None:
     """The account with the hold, ``None`` where a ceiling would be passed. The same call again changes nothing."""
-    before = _tick(_lapse(account or {}, at, write.window_s), at, write.idle_s)
-    held = before.get("held", {})
+    now = _ticked(_current(account or _NOTHING, at, write.window_s), at, write.idle_s)
+    held = now.get("held", _NOTHING)
     if write.call in held:
-        return before
-    now = standing(before, at=at, window_s=write.window_s)
-    for unit, amount in write.amounts.items():
-        ceiling = write.ceilings.get(unit)
-        if ceiling is not None and now.taken(unit) + amount > ceiling:
+        return now
+    used, holding, amounts = now.get("used", _NOTHING), now.get("holding", _NOTHING), write.amounts
+    for unit, ceiling in write.ceilings.items():
+        if unit in amounts and used.get(unit, 0) + holding.get(unit, 0) + amounts[unit] > ceiling:
             return None
-    return {**before, "held": {**held, write.call: [at + write.hold_s, dict(write.amounts)]}}
+    after = dict(now)
+    if write.pace is not None:
+        if pace_wait_s(now, write.pace, at=at) > 0:
+            return None
+        after["arrival"] = max(now.get("arrival", at), at) + write.pace[0]
+    after["holding"] = _sum(holding, amounts)
+    after["held"] = {**held, write.call: (at + write.hold_s, amounts)}
+    return after
 
 
-def settle(account: Any, write: Settle, *, at: float) -> dict[str, Any]:
+def settle(account: Any, write: Settle, *, at: float) -> Mapping[str, Any]:
     """The account with the hold of this call replaced by what the call took.
 
     Without a hold nothing changes: it was settled already, or has lapsed and was charged in full.
     """
-    before = _tick(_lapse(account or {}, at, write.window_s), at, write.idle_s)
-    held = before.get("held", {})
+    now = _ticked(_current(account or _NOTHING, at, write.window_s), at, write.idle_s)
+    held = now.get("held", _NOTHING)
     if write.call not in held:
-        return before
-    rest = {call: hold for call, hold in held.items() if call != write.call}
-    return _charge({**before, "held": rest}, write.amounts, at, write.window_s)
+        return now
+    rest = dict(held)
+    _, amounts = rest.pop(write.call)
+    after = {**now, "held": rest, "holding": _difference(now.get("holding", _NOTHING), amounts) if rest else {}}
+    return _charged(after, write.amounts, at, write.window_s)
 
 
 def throttle(arrival: Any, write: Throttle, *, at: float) -> float | None:
@@ -87,24 +98,50 @@ def throttle(arrival: Any, write: Throttle, *, at: float) -> float | None:
 
 def wait_s(arrival: Any, write: Throttle, *, at: float) -> float:
     """How long until a call is in time, exactly; 0 where it is now."""
-    return max(0.0, max(arrival or at, at) - at - (write.burst - 1) * write.interval_s)
+    return _early_s(arrival or at, write.interval_s, write.burst, at)
 
 
-def _lapse(account: Mapping[str, Any], at: float, window_s: float | None) -> dict[str, Any]:
-    """The account with holds past their time charged in full, each at the time at which it lapsed."""
-    held = account.get("held", {})
-    late = {call: hold for call, hold in held.items() if hold[0] <= at}
-    if not late:
-        return dict(account)
-    after = {**account, "held": {call: hold for call, hold in held.items() if call not in late}}
-    lapsed: dict[str, float] = dict(account.get("lapsed", {}))
-    for until, amounts in late.values():
-        after = _charge(after, amounts, until, window_s)
-        _add(lapsed, amounts)
-    return {**after, "lapsed": lapsed}
+def pace_wait_s(account: Any, pace: tuple[float, int], *, at: float) -> float:
+    """How long until the account's own pace (``interval_s``, ``burst``) lets a call through; 0 where it does now."""
+    return _early_s((account or _NOTHING).get("arrival", at), *pace, at)
 
 
-def _tick(account: dict[str, Any], at: float, idle_s: float | None) -> dict[str, Any]:
+def _early_s(arrival: float, interval_s: float, burst: int, at: float) -> float:
+    return max(0.0, max(arrival, at) - at - (burst - 1) * interval_s)
+
+
+def _current(account: Mapping[str, Any], at: float, window_s: float | None) -> Mapping[str, Any]:
+    """The account with holds past their time charged in full, each at the time at which it lapsed, and with what has
+    left its window forgotten.
+    """
+    late = [(call, *hold) for call, hold in account.get("held", _NOTHING).items() if hold[0] <= at]
+    if late:
+        account = _lapsed(account, late, window_s)
+    if window_s is not None and (slices := account.get("slices")) and not _counts(slices[0][0], at, window_s):
+        slices = [one for one in slices if _counts(one[0], at, window_s)]
+        used: dict[str, float] = {}
+        for _, amounts in slices:
+            used = _sum(used, amounts)
+        account = {**account, "slices": slices, "used": used}
+    return account
+
+
+def _lapsed(
+    account: Mapping[str, Any], late: list[tuple[str, float, Amounts]], window_s: float | None
+) -> Mapping[str, Any]:
+    held = dict(account["held"])
+    holding, lapsed = account.get("holding", _NOTHING), account.get("lapsed", _NOTHING)
+    for call, until, amounts in late:
+        del held[call]
+        holding = _difference(holding, amounts)
+        # A slot is not used up: whoever held it is gone.
+        spent = {unit: amount for unit, amount in amounts.items() if not unit.startswith(SLOTS)}
+        lapsed = _sum(lapsed, spent)
+        account = _charged(account, spent, until, window_s)
+    return {**account, "held": held, "holding": holding if held else {}, "lapsed": lapsed}
+
+
+def _ticked(account: Mapping[str, Any], at: float, idle_s: float | None) -> Mapping[str, Any]:
     """The account with the time since its last write counted. A clock that went back counts nothing."""
     if idle_s is None:
         return account
@@ -112,32 +149,27 @@ def _tick(account: dict[str, Any], at: float, idle_s: float | None) -> dict[str,
     passed_s = max(0.0, at - last)
     if not account.get("held"):
         passed_s = min(passed_s, idle_s)
-    used = dict(account.get("used", {}))
-    _add(used, {TIME: passed_s})
-    return {**account, "used": used, "last": max(last, at)}
+    used = account.get("used", _NOTHING)
+    return {**account, "used": {**used, TIME: used.get(TIME, 0) + passed_s}, "last": max(last, at)}
 
 
-def _charge(account: Mapping[str, Any], amounts: Amounts, at: float, window_s: float | None) -> dict[str, Any]:
-    if window_s is None:
-        used = dict(account.get("used", {}))
-        _add(used, amounts)
-        return {**account, "used": used}
-    width_s = window_s / SLICES
-    start = at // width_s * width_s
-    slices = [[begun, dict(each)] for begun, each in account.get("slices", []) if _counts(begun, at, window_s)]
-    mine = next((each for begun, each in slices if begun == start), None)
-    if mine is None:
-        slices.append([start, mine := {}])
-        slices.sort(key=lambda one: one[0])
-    _add(mine, amounts)
-    return {**account, "slices": slices}
+def _charged(account: Mapping[str, Any], amounts: Amounts, at: float, window_s: float | None) -> Mapping[str, Any]:
+    after = {**account, "used": _sum(account.get("used", _NOTHING), amounts)}
+    if window_s is not None:
+        width_s = window_s / SLICES
+        start = at // width_s * width_s
+        slices = list(account.get("slices", ()))
+        if slices and slices[-1][0] == start:
+            slices[-1] = (start, _sum(slices[-1][1], amounts))
+        else:  # a hold that lapsed is charged in the past
+            earlier = next((each for begun, each in slices if begun == start), _NOTHING)
+            slices = sorted([*(one for one in slices if one[0] != start), (start, _sum(earlier, amounts))], key=_start)
+        after["slices"] = slices
+    return after
 
 
-def _used(account: Mapping[str, Any], at: float, window_s: float | None) -> Iterator[Amounts]:
-    if window_s is None:
-        yield account.get("used", {})
-    else:
-        yield from (each for begun, each in account.get("slices", []) if _counts(begun, at, window_s))
+def _start(slice_: tuple[float, Amounts]) -> float:
+    return slice_[0]
 
 
 def _counts(begun: float, at: float, window_s: float) -> bool:
@@ -145,6 +177,15 @@ def _counts(begun: float, at: float, window_s: float) -> bool:
     return begun + window_s / SLICES > at - window_s
 
 
-def _add(sums: dict[str, float], amounts: Amounts) -> None:
-    for unit, amount in amounts.items():
-        sums[unit] = sums.get(unit, 0) + amount
+def _sum(these: Amounts, those: Amounts) -> dict[str, float]:
+    total = dict(these)
+    for unit, amount in those.items():
+        total[unit] = total.get(unit, 0) + amount
+    return total
+
+
+def _difference(these: Amounts, those: Amounts) -> dict[str, float]:
+    total = dict(these)
+    for unit, amount in those.items():
+        total[unit] = total.get(unit, 0) - amount
+    return total

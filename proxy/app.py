@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio
+import anyio.abc
+import anyio.to_thread
 
 from fuseboard import pipeline
+from fuseboard.adapters.approvals.operator import operator
 from fuseboard.adapters.connect import Connector
+from fuseboard.adapters.keys import run_key
 from fuseboard.adapters.seal import SdkSeal
 from fuseboard.adapters.signals import caught
 from fuseboard.adapters.upstream.children import Children
+from fuseboard.budgets import ceilings
 from fuseboard.cedar.check import RuleError
 from fuseboard.cedar.rules import RuleSet, compile_rules
+from fuseboard.claims import Claims
 from fuseboard.config import Config, ConfigInvalid, HttpServer, StdioServer, digest, placed
-from fuseboard.errors import ConfigError
+from fuseboard.errors import ConfigError, StoreUnavailable
 from fuseboard.exchange import Exchange
 from fuseboard.gateway import Board
+from fuseboard.holds import Holds
+from fuseboard.identity import Identity
 from fuseboard.ids import Chance, Ids
-from fuseboard.ports import Store
+from fuseboard.ports import SignedRun, Store
+from fuseboard.questioning import Address, Questioning
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
+from fuseboard.spending import limits_key, told
+from fuseboard.tokens import BadToken, Tokens
 from fuseboard.upstreams import inspection
 from fuseboard.upstreams.inspection import Probe
 from fuseboard.upstreams.shared import SharedSeats
@@ -33,37 +45,66 @@ from fuseboard.upstreams.upstream import Upstream
 
 if TYPE_CHECKING:
     from fuseboard.adapters.downstream.limits import Limits
+    from fuseboard.adapters.web.door import Door
+    from fuseboard.adapters.web.pages import Pages
+
+LOCAL: Final = "local"
+"""Who the one client of a stdio proxy is."""
+
+RUN_VARIABLE: Final = "FUSEBOARD_RUN"
+"""The environment variable that holds the token of its run."""
+
+_log = logging.getLogger("fuseboard.app")
+
+_REAP_EVERY_S: Final = 60.0
 
 
 @asynccontextmanager
 async def board(
-    config: Config, state: Path, *, children: Children | None = None, clock: Callable[[], float] = time.time
+    config: Config,
+    state: Path,
+    *,
+    children: Children | None = None,
+    clock: Callable[[], float] = time.time,
+    token: str | None = None,
+    page: Address | None = None,
 ) -> AsyncIterator[Board]:
-    """Everything behind the edges, started and, at the end, stopped in order: sessions, links, ledger."""
+    """Everything behind the edges, started and, at the end, stopped in order: sessions, links, ledger.
+
+    ``token`` names the run of the one client of a stdio proxy. ``page`` is where people are asked, if it is served.
+    """
     children = children or Children()
     if not config.servers:
         raise ConfigError("no servers are configured: name at least one under `servers:`")
-    rules = _rules(config)
-    store = _open_store(config, state, clock)
+    judges = policies(config, rules(config))
+    named = _named(config, state, token, at=clock())
+    # In a thread: another proxy on this state folder may have to let us in first.
+    store = await anyio.to_thread.run_sync(_open_store, config, state, clock)
     try:
+        await _tell_limits(config, store, at=clock())
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_reap, store, clock)
             connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
-            ids = Ids(Chance(os.urandom))
+            chance = Chance(os.urandom)
+            ids = Ids(chance)
+            seal = SdkSeal()
+            identity = _identity(config, named, store, chance)
             exchange = Exchange(
-                pipeline.standard(rules),
+                judges,
                 store,
                 Recorder(arguments=config.trace.args, config=digest(config), redact=Redactor(config.secrets)),
                 ids,
                 clock,
                 enforce=config.mode == "enforce",
+                holds=_holds(config, store, tasks, clock, seal, page or Address()),
             )
             core = Board(
                 _upstreams(config, connector, children, clock),
                 exchange,
-                Runs(ids.run),
+                identity,
                 tasks,
                 clock,
-                seal=SdkSeal(),
+                seal=seal,
                 idle_s=config.limits.session_idle_s,
             )
             try:
@@ -80,12 +121,45 @@ async def board(
             await store.close()
 
 
-async def serve_stdio(config: Config, state: Path) -> None:
-    """Serve the client at the other end of our stdin and stdout until it goes."""
+def _holds(
+    config: Config,
+    store: Store,
+    tasks: anyio.abc.TaskGroup,
+    clock: Callable[[], float],
+    seal: SdkSeal,
+    page: Address,
+) -> Holds:
+    settings, notices = config.approvals, []
+    if settings.webhook.url is not None and settings.webhook.secret is not None:
+        from fuseboard.adapters.approvals.webhook import Webhook
+
+        notices.append(Webhook(settings.webhook.url, settings.webhook.secret.reveal(), tasks, clock, page).asked)
+    return Holds(
+        settings,
+        store,
+        clock,
+        Questioning(seal, form=settings.form, page=page),
+        config=digest(config),
+        redact=Redactor(config.secrets),
+        terminal=config.store.kind != "memory",
+        notices=tuple(notices),
+    )
+
+
+async def _tell_limits(config: Config, store: Store, *, at: float) -> None:
+    """Leave word of the limits for those who look on. It is for their eyes alone, so that it may fail."""
+    name = digest(config)
+    with suppress(StoreUnavailable):
+        read = await store.read((limits_key(name),), at=at)
+        await store.commit(told(name, ceilings(config.run)), read, None, at=at)
+
+
+async def serve_stdio(config: Config, state: Path, *, token: str | None = None) -> None:
+    """Serve the client at the other end of our stdin and stdout until it goes. ``token`` names its run."""
     from fuseboard.adapters.downstream.stdio import serve_stdio as serve
 
     async with (
-        _until_signalled(config, state) as (core, signalled),
+        _until_signalled(config, state, token) as (core, signalled),
         _presence(core, state, "stdio"),
     ):
         limits = config.limits
@@ -93,7 +167,9 @@ async def serve_stdio(config: Config, state: Path) -> None:
 
 
 @asynccontextmanager
-async def _until_signalled(config: Config, state: Path) -> AsyncIterator[tuple[Board, anyio.Event]]:
+async def _until_signalled(
+    config: Config, state: Path, token: str | None = None, page: Address | None = None
+) -> AsyncIterator[tuple[Board, anyio.Event]]:
     """A board, and the event of the first signal. It ends us as the client's leaving does: open calls are answered or,
     after a while, cancelled, sessions closed, children reaped, the ledger written out.
 
@@ -101,16 +177,36 @@ async def _until_signalled(config: Config, state: Path) -> AsyncIterator[tuple[B
     """
     children = Children()
     with caught(children.kill) as signalled:
-        async with board(config, state, children=children) as core:
+        async with board(config, state, children=children, token=token, page=page) as core:
             yield core, signalled
 
 
-async def serve_http(config: Config, state: Path, host: str, port: int, *, ready: Callable[[int], None]) -> None:
-    """Serve over HTTP until a signal ends it. ``ready`` is told the port that was bound."""
+async def serve_http(
+    config: Config,
+    state: Path,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[int], None],
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Serve over HTTP until a signal ends it. ``ready`` is told the port that was bound.
+
+    ``tell`` says something to the person at the terminal: nobody else may learn the way to the approval page.
+    """
     from fuseboard.adapters.downstream.edge import HttpEdge
     from fuseboard.adapters.downstream.http import serve_http as serve
 
-    async with _until_signalled(config, state) as (core, signalled):
+    page = Address()
+    async with _until_signalled(config, state, page=page) as (core, signalled):
+        door = _door(core, page, tell) if tell is not None and "web" in config.approvals.via else None
+
+        def bound(port: int) -> None:
+            ready(port)
+            if door is not None:
+                page.bound(host, port)
+                door.open()
+
         core.tasks.start_soon(core.probe)
         edge = HttpEdge(
             core,
@@ -120,9 +216,27 @@ async def serve_http(config: Config, state: Path, host: str, port: int, *, ready
             any_address=host in ("0.0.0.0", "::"),
             status=core.status,
             tasks=core.tasks,
+            tokens=core.identity.tokens,
+            pages=_pages(config, core, door) if door is not None else None,
         )
         async with _presence(core, state, f"http://{host}:{port}/mcp"):
-            await serve(edge, host, port, ready=ready, ended=signalled)
+            await serve(edge, host, port, ready=bound, ended=signalled)
+
+
+def _door(core: Board, page: Address, tell: Callable[[str], None]) -> Door:
+    from fuseboard.adapters.web.door import Door
+
+    return Door(lambda token: tell(f"fuseboard asks people at {page()}?token={token}"), core.now)
+
+
+def _pages(config: Config, core: Board, door: Door) -> tuple[str, Pages] | None:
+    """Only this machine's own people, unless the listener asks who comes."""
+    from fuseboard.adapters.web.pages import ROOT, Pages
+
+    if core.exchange.holds is None:
+        return None
+    inbox, anywhere = core.exchange.holds.inbox, config.auth is not None
+    return ROOT, Pages(inbox, door, core.now, operator=operator(), anywhere=anywhere)
 
 
 def _presence(core: Board, state: Path, serves: str) -> AbstractAsyncContextManager[None]:
@@ -152,7 +266,58 @@ def _edge_limits(config: Config) -> Limits:
     )
 
 
-def _rules(config: Config) -> RuleSet:
+class _Named(NamedTuple):
+    """What runs are named with: the key, the reader of tokens where they are accepted, the run of a pipe's client."""
+
+    key: bytes
+    tokens: Tokens | None
+    own: SignedRun | None
+
+
+def _named(config: Config, state: Path, token: str | None, *, at: float) -> _Named:
+    key = _key(config, state)
+    tokens = Tokens(key) if "token" in config.identity.chain else None
+    return _Named(key, tokens, _own_run(token, tokens, at=at) if token else None)
+
+
+def _identity(config: Config, named: _Named, store: Store, chance: Chance) -> Identity:
+    how = config.identity
+    runs = Runs(Ids(chance).run, key=named.key, chain=how.chain, idle_gap_s=how.idle_gap_s, own=named.own)
+    claims = Claims(named.tokens, meta_key=how.meta_key, baggage_key=how.baggage_key)
+    return Identity(runs, claims, store, chance)
+
+
+def _key(config: Config, state: Path) -> bytes:
+    """Whoever keeps nothing needs no place to keep it: then runs and their tokens end with this process."""
+    try:
+        return run_key(state)
+    except ConfigError:
+        if config.store.kind == "memory":
+            return os.urandom(32)
+        raise
+
+
+def _own_run(token: str, tokens: Tokens | None, *, at: float) -> SignedRun:
+    """A token that does not hold ends the start: nothing may pass for part of a run that it is no part of."""
+    if tokens is None:
+        raise ConfigError(f"{RUN_VARIABLE} is set, but `identity.chain` leaves `token` out")
+    try:
+        return tokens.read(token.strip(), principal=LOCAL, at=at)
+    except BadToken as fault:
+        raise ConfigError(f"{RUN_VARIABLE}: {fault}; or unset the variable") from None
+
+
+def policies(config: Config, compiled: RuleSet) -> pipeline.Policies:
+    """Everything that judges a call, in its order."""
+    asked = config.approvals.ask_above
+    return pipeline.standard(compiled, pipeline.Fuses(config.run, config.principal, config.milestones, asked))
+
+
+def rules(config: Config) -> RuleSet:
+    """
+    Raises:
+        ConfigInvalid: one of them cannot be used.
+    """
     try:
         return compile_rules(config.rules, config.default, config.cedar_sources)
     except RuleError as error:
@@ -175,6 +340,18 @@ def _open_store(config: Config, state: Path, clock: Callable[[], float]) -> Stor
             raise ConfigError(f"store: {kind} is not supported by this version; use sqlite or memory")
 
 
+async def _reap(store: Store, clock: Callable[[], float]) -> None:
+    """Close what calls left open that died with a proxy, now and every minute."""
+    while True:
+        try:
+            if lapsed := await store.reap(at=clock()):
+                calls = len({one.call for one in lapsed})
+                _log.warning("%d calls have no end on record; what they had reserved was charged in full", calls)
+        except StoreUnavailable as fault:
+            _log.warning("calls without an end cannot be looked for: %s", fault)
+        await anyio.sleep(_REAP_EVERY_S)
+
+
 def _upstreams(
     config: Config, connector: Connector, children: Children, clock: Callable[[], float]
 ) -> Mapping[str, Upstream]:
@@ -191,8 +368,8 @@ def _upstreams(
     return upstreams
 
 
-async def probe(config: Config) -> tuple[Probe, ...]:
-    """Ask every upstream who it is and list its tools, side by side, each once."""
+async def probe(config: Config, *, only: Collection[str] | None = None) -> tuple[Probe, ...]:
+    """Ask every upstream, or ``only`` some, who it is and list its tools, side by side, each once."""
     found: dict[str, Probe] = {}
     async with anyio.create_task_group() as tasks:
         connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
@@ -202,10 +379,12 @@ async def probe(config: Config) -> tuple[Probe, ...]:
             found[upstream.alias] = await inspection.probe(upstream, shared, at=time.time())
 
         async with anyio.create_task_group() as asking:
-            for upstream in _upstreams(config, connector, children, time.time).values():
+            for alias, upstream in _upstreams(config, connector, children, time.time).items():
+                if only is not None and alias not in only:
+                    continue
                 asking.start_soon(ask, upstream)
         await children.close()
         await shared.close()
         await connector.close()
         tasks.cancel_scope.cancel()
-    return tuple(found[alias] for alias in config.servers)
+    return tuple(found[alias] for alias in config.servers if alias in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -24,6 +25,8 @@ class ToolFacts(Protocol):
     def effect(self) -> str | None: ...
     @property
     def idempotent(self) -> bool: ...
+    @property
+    def cost(self) -> float | None: ...
 
 
 class ServerFacts(Protocol):
@@ -139,7 +142,7 @@ class Definitions:
 
     def unlisted(self, name: str) -> Tool:
         """A tool that no listing showed: nothing is known of it but what the operator stated."""
-        return self._tool(_Definition(name), known=False)
+        return self._tool(_Definition(name), None)
 
     def _build(self, raw: bytes) -> Tool | None:
         if (tool := self._built.get(raw)) is None:
@@ -152,7 +155,7 @@ class Definitions:
 
     def _read(self, raw: bytes) -> Tool | None:
         try:
-            return self._tool(msgspec.json.decode(raw, type=_Definition), known=True)
+            return self._tool(msgspec.json.decode(raw, type=_Definition), raw)
         except msgspec.MsgspecError as fault:
             _log.warning("%s lists a tool that cannot be read: %s", self._alias, fault)
         try:
@@ -160,9 +163,11 @@ class Definitions:
         except msgspec.MsgspecError:
             return None  # without a name nobody can call it
         # A schema that cannot be read cannot be checked against, so the call is refused, not let through unchecked.
-        return self._tool(_Definition(name, inputSchema=_UNREADABLE), known=True)
+        return self._tool(_Definition(name, inputSchema=_UNREADABLE), raw)
 
-    def _tool(self, definition: _Definition, *, known: bool) -> Tool:
+    def _tool(self, definition: _Definition, raw: bytes | None) -> Tool:
+        """``raw`` is the definition as it was listed, ``None`` where it was not."""
+        known = raw is not None
         facts: ToolFacts | None = self._server.tools.get(definition.name)
         trust = Trust(self._server.trust)
         hints = _hints(definition.annotations)
@@ -178,6 +183,7 @@ class Definitions:
                 destructive=hints.destructiveHint,
             ),
             idempotent=bool(facts and facts.idempotent),
+            cost=(facts.cost if facts else None) or 0.0,
             trust=trust,
             arguments=_schema(definition.inputSchema),
             mirrored=mirrored,
@@ -185,6 +191,7 @@ class Definitions:
             known=known,
             hidden=not any(fnmatchcase(definition.name, glob) for glob in self._server.expose),
             misdeclared=misdeclared,
+            digest=hashlib.sha256(raw).hexdigest() if raw is not None else "",
         )
 
 

@@ -75,8 +75,12 @@ class Tool(msgspec.Struct, frozen=True):
     """The arguments that go into HTTP headers as well (``x-mcp-header``), by their path."""
     hidden: bool = False
     """Whether the operator's ``expose`` leaves it out."""
+    cost: float = 0.0
+    """What one call costs, as the operator declared it."""
     misdeclared: str | None = None
     """What is wrong with its ``x-mcp-header`` declarations, ``None`` where nothing is."""
+    digest: str = ""
+    """Of its definition, byte for byte: what an approval is bound to. Empty where it was not listed."""
 
     @property
     def qualified(self) -> str:
@@ -123,6 +127,20 @@ class CallProposed(msgspec.Struct, frozen=True):
     """The decision of the first round, where this is a later one of one logical call (2026-07-28, ``requestState``)."""
     answers: Mapping[str, Any] | None = None
     """The ``inputResponses`` that came with it: what the client's side said when it was asked."""
+    timeout_s: float = 600.0
+    """When the call is given up, from ``at``."""
+    depth: int = 0
+    """How many calls under way this one stands on: agents that are called as tools call on."""
+    root: str | None = None
+    """The run at the bottom of those calls, ``None`` where it is this one."""
+    parent: str | None = None
+    """The decision of the call that it stands on."""
+    signed: bool = False
+    """Whether the run was named by a token that the operator signed. All other names are the agent's own claims."""
+    stated: Mapping[str, float] | None = None
+    """The limits that such a token states, by unit, in place of the configured ones."""
+    kept_s: float = 1_209_600.0
+    """How long what is known of the run outlives its last call."""
 
 
 class CallReturned(msgspec.Struct, frozen=True):
@@ -132,6 +150,8 @@ class CallReturned(msgspec.Struct, frozen=True):
     proposal: CallProposed
     truth: str
     result: Mapping[str, Any] | None = None
+    result_bytes: int = 0
+    """The size of the result as it came."""
 
 
 Event: TypeAlias = ToolListed | CallProposed | CallReturned

@@ -12,49 +12,49 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
 
 import anyio
 import msgspec
 
 from fuseboard import param_headers, pipeline, refusals, tasks, truth
+from fuseboard.budgets import ENDED_S, milestones_key, run_key
 from fuseboard.continuations import Continuations, binding_of
 from fuseboard.deadline import Deadline
 from fuseboard.era import Era, is_header_mismatch
-from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault, UpstreamLost
-from fuseboard.events import Caller, CallProposed, CallReturned, Effect, Tool
+from fuseboard.errors import StoreUnavailable, UpstreamFault, UpstreamLost
+from fuseboard.events import Caller, CallProposed, Effect, Tool
+from fuseboard.holds import HeldCall, Holds
 from fuseboard.ids import Ids
-from fuseboard.pipeline import Check, Outcome, Policies
+from fuseboard.lineage import Step
+from fuseboard.pipeline import Outcome, Policies
 from fuseboard.ports import Failure, Reply, Request, Result, Scope, Store
 from fuseboard.recording import Recorder
-from fuseboard.runs import Run
-from fuseboard.state import EMPTY, Snapshot
+from fuseboard.reviews import state_key
+from fuseboard.runs import Run, Source
+from fuseboard.settlement import JUDGEMENTS, Judgement, Settlement, contended
+from fuseboard.state import EMPTY, Expire, Snapshot
 from fuseboard.tasks import NOBODY, Holder, Task, Tasks
 from fuseboard.truth import Truth
 from fuseboard.upstreams.seats import Seat
-from fuseboard.verdicts import Deny, Hold
-from fuseboard.wire import frames, splice
+from fuseboard.verdicts import Hold
+from fuseboard.wire import splice
 
 _log = logging.getLogger("fuseboard.exchange")
 
 DEFAULT_TIMEOUT_S: Final = 600.0
 """The deadline of a call that the configuration names none for: nothing waits for ever."""
 
-_JUDGEMENTS: Final = 8
-"""How often a call or its result is judged while others keep changing the state under it."""
-
-CONTENTION: Final = "state_contention"
-"""The rule of a refusal because no judgement held."""
-
 _UNSENT: Final = (
     "{tool} was not called: other calls kept changing what the decision rests on. Wait a moment and call it again."
 )
-_WITHHELD: Final = (
-    "{tool} was called, but its result is withheld: other calls kept changing what the decision rests on. "
-    "Do not repeat the call before you have checked what it did."
-)
-
 _NAME_FIELD: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+def _nothing(request: Request) -> Mapping[str, Any]:
+    return {}
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -79,17 +79,14 @@ class Proposal(msgspec.Struct, frozen=True):
     relist: Callable[[], Awaitable[Tool | None]] | None = None
     """Lists the tools anew, however fresh they are; ``None`` where that cannot be had."""
     holder: Holder = NOBODY
-
-
-class _Judgement(NamedTuple):
-    """What was said, and the state that it rests on."""
-
-    outcome: Outcome
-    read: Snapshot
+    step: Step | None = None
+    """Where the call stands among others, ``None`` where nothing is known of that."""
+    declared: Callable[[Request], Mapping[str, Any]] = _nothing
+    """The capabilities of its client."""
 
 
 class Exchange:
-    """Carries out governed calls. ``clock`` gives Unix seconds."""
+    """Carries out governed calls. ``clock`` gives Unix seconds. Without ``holds``, what is held is refused."""
 
     def __init__(
         self,
@@ -100,6 +97,7 @@ class Exchange:
         clock: Callable[[], float],
         *,
         enforce: bool,
+        holds: Holds | None = None,
     ) -> None:
         self.policies = policies
         self.tasks = Tasks()
@@ -109,6 +107,8 @@ class Exchange:
         self._ids = ids
         self._clock = clock
         self.enforce = enforce
+        self.holds = holds
+        self.settlement = Settlement(policies, store, recorder, clock, enforce=enforce)
 
     def now(self) -> float:
         return self._clock()
@@ -117,48 +117,56 @@ class Exchange:
         """Judge, record, send, judge again, record again, answer."""
         at = ask.at
         event = CallProposed(
-            at, self._ids.decision(at), ask.run.id, ask.request.method, ask.caller, ask.tool, ask.arguments
+            at,
+            self._ids.decision(at),
+            ask.run.id,
+            ask.request.method,
+            ask.caller,
+            ask.tool,
+            ask.arguments,
+            timeout_s=ask.timeout_s,
+            signed=ask.run.signed,
+            stated=ask.run.limits,
+            kept_s=max(ask.run.kept_s, 2 * ask.timeout_s),
         )
-        value = ask.request.value
+        if (step := ask.step) is not None:
+            depth, root, parent = step.depth, step.root(event.run), step.parent
+            event = msgspec.structs.replace(event, depth=depth, root=root, parent=parent)
+        value, held = ask.request.value, None
         if value is not None and ("requestState" in value or "inputResponses" in value):
-            event = self._later_round(event, value)
+            if self.holds is not None and (held := await self.holds.came_back(ask)) is not None:
+                ask = msgspec.structs.replace(ask, request=held.request)  # what we asked is nothing for the upstream
+            else:
+                event = self._later_round(event, value)
         try:
-            outcome = await self._decide(event, ask)
+            outcome, reply = await self._admit(event, ask, held)
         except StoreUnavailable:
             return refusals.unrecorded(event)
+        if reply is not None:
+            return reply
         judged = outcome.event
         assert isinstance(judged, CallProposed)
         if (refused := outcome.refused) is not None:
             return refusals.of_call(judged, outcome.policy, refused, modern=ask.era is Era.STATELESS)
         return await self._carry_out(judged, _to_send(ask, judged), ask)
 
-    async def late(self, task: Task, reply: Reply, *, modern: bool) -> Reply:
-        """Judge what came of a task as the result of the call that began it.
+    async def ended(self, run: Run) -> None:
+        """The session that named the run has ended: nobody will come back to it, so its accounts need not stay."""
+        if run.source is not Source.SESSION:
+            return
+        keys = (run_key(run.id), milestones_key(run.id), state_key(run.id))
+        with suppress(StoreUnavailable):
+            await self._store.commit([Expire(key, ENDED_S) for key in keys], EMPTY, None, at=self._clock())
 
-        The first delivery closes the call's record once more. Others are judged alike, and neither written down nor
-        charged for: a client may fetch a result as often as it likes.
-        """
-        judged = task.proposal
-        said = truth.of_reply(judged.method, reply)
-        if not task.concluded:
-            task.concluded = True  # before anything is waited for: another delivery may be under way
-            return await self._settle(judged, reply, said, modern=modern, task=task.id)
-        if not isinstance(reply, Result) or judged.tool.result is None:
-            return reply
-        try:
-            value = msgspec.json.decode(reply.raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            return frames.failure(UPSTREAM_JUNK, _unreadable(judged, fault)) if self.enforce else reply
-        outcome, _ = await self._ascend(CallReturned(self._clock(), judged, said, value))
-        refused = outcome.refused
-        return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
+    async def late(self, task: Task, reply: Reply, *, modern: bool) -> Reply:
+        """Judge what came of a task as the result of the call that began it."""
+        return await self.settlement.late(task, reply, modern=modern)
 
     async def cancelled(self, task: Task) -> None:
         """The upstream says that a task was cancelled: nothing will come of it."""
         if not task.concluded:
             task.concluded = True
-            message = "the task was cancelled"
-            await self._conclude(task.proposal, Truth.CANCELLED, None, error=message, task=task.id)
+            await self.settlement.cancelled(task.proposal, "the task was cancelled", task=task.id)
 
     def _later_round(self, event: CallProposed, value: Mapping[str, Any]) -> CallProposed:
         """What a retry brings along beside the arguments (2026-07-28, basic/patterns/mrtr)."""
@@ -168,41 +176,84 @@ class Exchange:
             event, continues=continues, answers=answers if isinstance(answers, dict) else None
         )
 
-    async def _decide(self, event: CallProposed, ask: Proposal) -> Outcome:
+    async def _admit(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> tuple[Outcome, Reply | None]:
+        """Judge the call, and ask a person where a policy wants one, until it is known what becomes of it.
+
+        Raises:
+            StoreUnavailable: the call needs its record first, and there is none.
+        """
+        outcome = await self._decide(event, ask, held)
+        while self.holds is not None and isinstance(outcome.refused, Hold):
+            held = held or self.holds.hold(ask)
+            try:
+                over = await held.ask(outcome)
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    await self._propose(held.gave_up(outcome), EMPTY, ask, ask.run.next_seq())
+                raise
+            if over is not None:
+                await self._propose(over.outcome, EMPTY, ask, ask.run.next_seq())
+                return over
+            outcome = await self._decide(await self._as_it_is_now(event, ask), ask, held)
+        return outcome, None
+
+    async def _as_it_is_now(self, event: CallProposed, ask: Proposal) -> CallProposed:
+        """A person takes a while. What was approved is bound to the tool's definition, so that is looked up again."""
+        tool = event.tool
+        if event.method == "tools/call" and ask.relist is not None:
+            tool = await ask.relist() or tool
+        return msgspec.structs.replace(event, at=self._clock(), tool=tool)
+
+    async def _decide(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> Outcome:
         """Judge the call and write that down together with what the policies asked to write, or none of it.
+
+        Of a call that waits for a person from now on there is no record yet, only what the policies asked to write.
 
         Raises:
             StoreUnavailable: the call needs its record first, and there is none.
         """
         seq = 0
-        for _ in range(_JUDGEMENTS):
-            outcome, read = await self._judge(event, ask)
+        for _ in range(JUDGEMENTS):
+            outcome, read = await self._judge(event, ask, held)
+            if self.holds is not None and isinstance(outcome.refused, Hold):
+                if not outcome.writes or await self._store.commit(outcome.writes, read, None, at=event.at):
+                    return outcome
+                continue
             seq = seq or ask.run.next_seq()
-            if await self._propose(outcome, read, ask, seq):
+            if await self._propose(outcome, read, ask, seq, approved=held is not None):
                 return outcome
-        outcome = _contended(outcome, _UNSENT.format(tool=event.tool.exposed))
+        outcome = contended(outcome, _UNSENT.format(tool=event.tool.exposed))
+        if self.holds is not None and isinstance(outcome.refused, Hold):
+            return outcome
+        seq = seq or ask.run.next_seq()
         await self._propose(outcome, EMPTY, ask, seq)
         return outcome
 
-    async def _judge(self, event: CallProposed, ask: Proposal) -> _Judgement:
-        said = await self._descend(event)
+    async def _judge(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> Judgement:
+        said = await self._descend(event, held)
         if said.outcome.refused is not None and said.outcome.policy == "schema":
             # The upstream may have changed the schema since it was listed: a refusal rests on a fresh listing.
             fresh = await ask.refresh()
             if fresh is not None and fresh is not event.tool:
-                return await self._descend(msgspec.structs.replace(event, tool=fresh))
+                return await self._descend(msgspec.structs.replace(event, tool=fresh), held)
         return said
 
-    async def _descend(self, event: CallProposed) -> _Judgement:
-        state = await self._read(event)
-        return _Judgement(pipeline.descend(self.policies, event, state, enforce=self.enforce), state)
-
-    async def _read(self, event: CallProposed | CallReturned) -> Snapshot:
+    async def _descend(self, event: CallProposed, held: HeldCall | None) -> Judgement:
         keys = pipeline.keys(self.policies, event)
-        return await self._store.read(keys, at=event.at) if keys else EMPTY
+        if held is not None:
+            keys = (*keys, *held.keys)
+        state = await self._store.read(keys, at=event.at) if keys else EMPTY
+        if held is None:
+            return Judgement(pipeline.descend(self.policies, event, state, enforce=self.enforce), state)
+        descend = partial(pipeline.descend, self.policies, event, state, enforce=self.enforce)
+        return Judgement(held.judge(lambda grants: descend(granted=grants), event, state), state)
 
-    async def _propose(self, outcome: Outcome, read: Snapshot, ask: Proposal, seq: int) -> bool:
+    async def _propose(
+        self, outcome: Outcome, read: Snapshot, ask: Proposal, seq: int, *, approved: bool = False
+    ) -> bool:
         """Write the proposal down; for a call with effects, durably, before anything is sent.
+
+        So for one that a person ``approved``, whatever it does: the approval is spent by the same commit.
 
         Returns ``False`` where the judgement no longer holds: nothing is written then.
         """
@@ -219,12 +270,13 @@ class Exchange:
             era=ask.era,
             transport=ask.transport,
         )
-        durable = has_effect and not entry.final
+        first = has_effect or approved
+        durable = first and not entry.final
         try:
             return await self._store.commit(outcome.writes, read, entry, at=judged.at, durable=durable)
         except StoreUnavailable as fault:
             _log.error("the ledger cannot be written: %s", fault)
-            if has_effect and self.enforce:
+            if first and self.enforce:
                 raise
             return True
 
@@ -233,16 +285,18 @@ class Exchange:
         try:
             reply = await self._call(judged, ask, params)
         except UpstreamFault as fault:
-            await self._conclude(judged, truth.of_fault(fault), None, error=fault.message)
-            return frames.failure(fault.code, fault.message)
+            return await self.settlement.of_fault(judged, fault)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._conclude(judged, Truth.CANCELLED, None, error="the client gave up")
+                await self.settlement.cancelled(judged, "the client gave up")
             raise
         return await self._returned(judged, reply, ask)
 
     async def _call(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
         deadline = Deadline(ask.timeout_s)
+        if (step := ask.step) is not None:
+            at = self._clock()
+            params = step.sent(params, judged.id, ask.run, deadline_at=at + ask.timeout_s, at=at)
         try:
             return await self._send(judged, ask, params)
         except asyncio.CancelledError:
@@ -250,6 +304,8 @@ class Exchange:
                 raise
         finally:
             deadline.over()
+            if step is not None:
+                step.over(at=self._clock())
         raise ask.seat.upstream.timed_out(ask.request.method, ask.timeout_s)
 
     async def _send(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
@@ -272,7 +328,7 @@ class Exchange:
     async def _returned(self, judged: CallProposed, reply: Reply, ask: Proposal) -> Reply:
         said = truth.of_reply(judged.method, reply)
         task = tasks.id_of(reply) if said is Truth.TASK else None
-        passed = await self._settle(judged, reply, said, modern=ask.era is Era.STATELESS, task=task)
+        passed = await self.settlement.of_reply(judged, reply, said, modern=ask.era is Era.STATELESS, task=task)
         if passed is not reply or not isinstance(reply, Result):
             return passed
         if said is Truth.INPUT_REQUIRED:
@@ -283,84 +339,6 @@ class Exchange:
             self.tasks.begun(judged, reply, ask.holder, at=self._clock())
             return tasks.begun_as(judged.tool.upstream, reply) if ask.holder.prefixed else reply
         return reply
-
-    async def _settle(
-        self, judged: CallProposed, reply: Reply, said: Truth, *, modern: bool, task: str | None = None
-    ) -> Reply:
-        """Judge what came back, close the record, and give what the client gets."""
-        if not isinstance(reply, Result) or judged.tool.result is None:
-            await self._conclude(judged, said, reply, task=task)
-            return reply
-        try:
-            outcome = await self._decide_result(judged, reply, said, task)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
-            message = _unreadable(judged, fault)
-            await self._conclude(judged, Truth.MALFORMED, reply, error=message, task=task)
-            return frames.failure(UPSTREAM_JUNK, message) if self.enforce else reply
-        if (refused := outcome.refused) is not None:
-            return refusals.of_call(judged, outcome.policy, refused, modern=modern)
-        return reply
-
-    async def _decide_result(self, judged: CallProposed, reply: Result, said: Truth, task: str | None) -> Outcome:
-        """Judge the result and close the record, together with what the policies asked to write."""
-        value = msgspec.json.decode(reply.raw)
-        for _ in range(_JUDGEMENTS):
-            outcome, read = await self._ascend(CallReturned(self._clock(), judged, said, value))
-            truly = _as_judged(said, outcome)
-            if await self._conclude(judged, truly, reply, outcome=outcome, read=read, task=task):
-                return outcome
-        outcome = _contended(outcome, _WITHHELD.format(tool=judged.tool.exposed))
-        await self._conclude(judged, _as_judged(said, outcome), reply, outcome=outcome, task=task)
-        return outcome
-
-    async def _ascend(self, event: CallReturned) -> _Judgement:
-        state = await self._read(event)
-        return _Judgement(pipeline.ascend(self.policies, event, state, enforce=self.enforce), state)
-
-    async def _conclude(
-        self,
-        judged: CallProposed,
-        said: Truth,
-        reply: Reply | None,
-        *,
-        error: str | None = None,
-        outcome: Outcome | None = None,
-        read: Snapshot = EMPTY,
-        task: str | None = None,
-    ) -> bool:
-        """Close the record. Returns ``False`` where the judgement no longer holds: nothing is written then."""
-        at = self._clock()
-        entry = self._recorder.concluded(
-            judged, at=at, truth=said, reply=reply, error=error, outcome=outcome, task=task
-        )
-        writes = outcome.writes if outcome is not None else ()
-        try:
-            return await self._store.commit(writes, read, entry, at=at)
-        except StoreUnavailable as fault:
-            # The call is done; withholding its answer would only make the agent repeat it.
-            _log.error("the ledger cannot be written: %s", fault)
-            return True
-
-
-def _contended(outcome: Outcome, reason: str) -> Outcome:
-    """What is left where no judgement held: nothing is written but the record. A refusal stays the one that it was."""
-    check = Check("state", "deny", CONTENTION, {"judgements": _JUDGEMENTS})
-    changes: dict[str, Any] = {"checks": (*outcome.checks, check), "writes": ()}
-    if not isinstance(outcome.verdict, Deny | Hold):
-        changes |= {"verdict": Deny(CONTENTION, reason), "policy": "state"}
-    return msgspec.structs.replace(outcome, **changes)
-
-
-def _unreadable(judged: CallProposed, fault: Exception) -> str:
-    """A result that cannot be judged does not pass."""
-    return f"{judged.tool.upstream} answered {judged.tool.exposed} with a result that cannot be read: {fault}"
-
-
-def _as_judged(said: Truth, outcome: Outcome) -> Truth:
-    """What the reply turned out to be once the policies had seen it."""
-    if not isinstance(outcome.verdict, Deny | Hold) or said is Truth.MALFORMED:
-        return said
-    return Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED
 
 
 def _raw_arguments(request: Request) -> bytes:

@@ -9,8 +9,8 @@ import anyio
 import anyio.abc
 
 from fuseboard.exchange import Exchange
+from fuseboard.identity import Identity
 from fuseboard.ports import Origin, Scope, Seal, Session
-from fuseboard.runs import Runs
 from fuseboard.scopes import Silent
 from fuseboard.sessions.handshake import HandshakeSession
 from fuseboard.sessions.relists import Relists
@@ -31,7 +31,7 @@ class Board:
         self,
         upstreams: Mapping[str, Upstream],
         exchange: Exchange,
-        runs: Runs,
+        identity: Identity,
         tasks: anyio.abc.TaskGroup,
         clock: Callable[[], float],
         *,
@@ -45,7 +45,7 @@ class Board:
         self.relists = Relists()
         self.seal = seal
         self.idle_s = idle_s
-        self._runs = runs
+        self.identity = identity
         self._clock = clock
         self._shared = SharedSeats(tasks, _Everyone(self))
         self._stateless: dict[Origin, StatelessSession] = {}
@@ -55,14 +55,14 @@ class Board:
         return self._clock()
 
     def connect(self, origin: Origin, back: Scope) -> Session:
-        run = self._runs.of_session(origin, at=self.now())
+        run = self.identity.runs.of_session(origin, at=self.now())
         session = HandshakeSession(self, self._shared, origin, back, run, on_close=self._closed)
         self._sessions[session] = None
         return session
 
     def stateless(self, origin: Origin) -> Session:
         if (session := self._stateless.get(origin)) is None:
-            session = self._stateless[origin] = StatelessSession(self, self._shared, origin, self._runs)
+            session = self._stateless[origin] = StatelessSession(self, self._shared, origin, self.identity.runs)
         return session
 
     async def probe(self) -> None:

@@ -1,4 +1,4 @@
-"""Identifiers that sort by time and can be read aloud: ``d-`` for decisions, ``r-`` for runs."""
+"""Identifiers that sort by time and can be read aloud: ``d-`` for decisions, ``r-`` for runs, ``a-`` for approvals."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ def _base32(number: int) -> str:
     """Eight digits for 40 bits, two at a time: every call mints one of these."""
     pairs = _PAIRS
     return pairs[number >> 30 & 1023] + pairs[number >> 20 & 1023] + pairs[number >> 10 & 1023] + pairs[number & 1023]
+
+
+def derived(digest: bytes, prefix: str = "r-") -> str:
+    """An id, by default of a run, that is always the same for the same digest. It tells no time."""
+    return prefix + _base32(int.from_bytes(digest[:5], "big")) + _base32(int.from_bytes(digest[5:10], "big"))
 
 
 class Chance:

@@ -106,6 +106,7 @@ class Peer:
         self._next_id = 0
         self._lost: str | None = None
         self._idle: anyio.Event | None = None
+        self._babbles = False
 
     @property
     def open(self) -> bool:
@@ -140,8 +141,8 @@ class Peer:
             case Notification(method=method, params=params):
                 self._handler.notified(method, params)
 
-    async def request(self, method: str, params: bytes | None) -> Reply:
-        """Ask the other side.
+    async def request(self, method: str, params: bytes | None, on_id: Callable[[bytes], None] | None = None) -> Reply:
+        """Ask the other side. ``on_id`` is told the id that the question goes by before it is sent.
 
         Raises:
             Undelivered: the connection was gone before anything was sent.
@@ -155,6 +156,8 @@ class Peer:
         self._asked[id] = answer
         if method == _STREAM:
             self._streams.add(id)
+        if on_id is not None:
+            on_id(id)
         try:
             self._send(frames.request(id, method, params))
             return await answer
@@ -182,6 +185,7 @@ class Peer:
         if self._lost is not None:
             return
         self._lost = reason
+        self._send = _unsent  # what sent is what we are a part of: the two would keep each other alive
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(UpstreamLost(self._name, reason))
@@ -189,6 +193,13 @@ class Peer:
             serving.cancel()
         if self._on_lost is not None:
             self._on_lost(reason)
+
+    def give_up(self, reply: Reply) -> None:
+        """Answer what is still being served with ``reply``, and serve it no longer: an end of ours is no silence."""
+        for id, serving in list(self._serving.items()):
+            if not serving.cancelled:
+                self._send(frames.response(id, reply))
+                serving.cancel()
 
     def undelivered(self, id: bytes, reason: str) -> None:
         """A question that provably never left, or that the other side refused unread."""
@@ -246,6 +257,10 @@ class Peer:
             message = f"{self._name} gave an answer that cannot be read: {fault.message}"
             self._answered(id, frames.failure(fault.code, message))
         else:
+            if not self._babbles:  # once: a server that prints where it should speak may do so all day
+                self._babbles = True
+                told = "%s sent a line that is no MCP message (%s); it was dropped, and so will be others like it"
+                _log.warning(told, self._name, fault.message)
             self._send(frames.response(fault.id, frames.failure(fault.code, fault.message)))
 
     def _excuse(self, data: bytes | bytearray) -> None:
@@ -273,3 +288,7 @@ class Peer:
             serving.cancel()
         elif id in self._streams and (answer := self._asked.get(id)) is not None and not answer.done():
             answer.set_exception(UpstreamLost(self._name, f"{self._name} ended the subscription"))
+
+
+def _unsent(frame: bytes) -> None:
+    """Where what is said after the end goes."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from fuseboard.budgets import PrincipalLimitsLike, RunLimitsLike, allowance
 from fuseboard.cedar.rules import RuleSet
 from fuseboard.events import CallProposed, CallReturned, Event
+from fuseboard.policies.ambiguity import AmbiguityPolicy
+from fuseboard.policies.budgets import BudgetPolicy
 from fuseboard.policies.exposure import ExposurePolicy
 from fuseboard.policies.permissions import PermissionsPolicy
+from fuseboard.policies.review import Goal, ReviewPolicy
 from fuseboard.policies.schema import SchemaPolicy
 from fuseboard.policy import Policy
 from fuseboard.state import Snapshot, Write
@@ -26,11 +31,34 @@ _REFUSALS: Final = (Deny, Hold)
 _VERDICTS: Final = (Allow, Deny, Rewrite, Hold)
 
 
-def standard(rules: RuleSet) -> Policies:
+Grants: TypeAlias = Mapping[tuple[str, str], str]
+"""What a person approved: the approval's id by the policy that held the call and the rule by which it did."""
+
+NO_GRANTS: Final[Grants] = MappingProxyType({})
+
+
+class Fuses(NamedTuple):
+    """What limits a run: ``run``, ``principal``, ``milestones`` and ``approvals.ask_above`` of the configuration."""
+
+    run: RunLimitsLike
+    principal: PrincipalLimitsLike
+    milestones: Sequence[Goal] = ()
+    ask_above: int | None = None
+
+
+def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
     """The policies in the order in which a proposal goes down them; a result comes back up the same list."""
+    limits: Policies = ()
+    if fuses is not None:
+        limits = (
+            ReviewPolicy(fuses.run, fuses.milestones),  # before the budgets: what waits for a person uses nothing
+            BudgetPolicy(fuses.run, allowance(fuses.run, fuses.principal)),  # after the rules: what is denied is free
+            AmbiguityPolicy(fuses.ask_above, fuses.run, rules),  # late: it weighs what all the others left open
+        )
     return (
         ExposurePolicy(),  # first: of a tool that is not shown nothing may be learnt, not even its schema
         PermissionsPolicy(rules),  # before the schema: a forbidden tool's schema is no caller's business
+        *limits,
         SchemaPolicy(),  # last before the upstream: it judges exactly what will be sent, rewrites included
     )
 
@@ -80,43 +108,73 @@ def keys(policies: Policies, event: Event) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def descend(policies: Policies, event: Event, state: Snapshot, *, enforce: bool = True) -> Outcome:
-    """Judge an event on its way to the upstream (or to a listing). The first ``Deny`` or ``Hold`` ends the descent."""
-    return _judge(policies, event, state, enforce=enforce)
+def descend(
+    policies: Policies, event: Event, state: Snapshot, *, enforce: bool = True, granted: Grants = NO_GRANTS
+) -> Outcome:
+    """Judge an event on its way to the upstream (or to a listing). The first ``Deny`` ends the descent.
+
+    A ``Hold`` does not: nobody is asked about a call that would be denied afterwards. One that a person granted passes.
+    """
+    said = _Said(event, enforce)
+    for policy in policies:
+        verdict = _ask(policy, said.event, state)
+        if isinstance(verdict, Hold) and (grant := granted.get((policy.name, verdict.rule))) is not None:
+            verdict = Allow(verdict.rule, {**verdict.facts, "approved": grant})
+        said.heard(policy, verdict)
+        if enforce and isinstance(verdict, Deny):
+            break
+    return said.outcome()
 
 
 def ascend(policies: Policies, event: CallReturned, state: Snapshot, *, enforce: bool = True) -> Outcome:
-    """Judge a result on its way back: the same list from its other end."""
-    return _judge(reversed(policies), event, state, enforce=enforce)
+    """Judge a result on its way back: the same list from its other end, and all of it.
+
+    The call has happened, so what it took is written down whatever becomes of its result.
+    """
+    said = _Said(event, enforce)
+    for policy in reversed(policies):
+        said.heard(policy, _ask(policy, said.event, state))
+    return said.outcome(happened=True)
 
 
-def _judge(policies: Iterable[Policy], event: Event, state: Snapshot, *, enforce: bool) -> Outcome:
-    deciding: Verdict = Allow()
-    policy_name: str | None = None
-    checks: list[Check] = []
-    writes: list[Write] = []
-    for policy in policies:
-        verdict = _ask(policy, event, state)
-        checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
+class _Said:
+    """What the policies have said so far about one event."""
+
+    def __init__(self, event: Event, enforce: bool) -> None:
+        self.event = event
+        self._enforce = enforce
+        self._deciding: Verdict = Allow()
+        self._policy: str | None = None
+        self._checks: list[Check] = []
+        self._writes: list[Write] = []
+
+    def heard(self, policy: Policy, verdict: Verdict) -> None:
+        self._checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
+        deciding = self._deciding
         match verdict:
             case Allow():
                 if verdict.writes:
-                    writes.extend(verdict.writes)
-                if isinstance(deciding, Allow) and verdict.rule is not None:
-                    deciding, policy_name = verdict, policy.name
-            case Deny() | Hold():
-                # A refusal's own writes alone: what the others asked for belonged to a call that does not happen.
-                refused = Outcome(verdict, policy.name, tuple(checks), verdict.writes, event, enforced=enforce)
-                if enforce:
-                    return refused
-                if not isinstance(deciding, _REFUSALS):
-                    deciding, policy_name = verdict, policy.name
+                    self._writes.extend(verdict.writes)
+                decides = verdict.rule is not None and isinstance(deciding, Allow)
             case Rewrite():
-                event = _rewritten(event, verdict) if enforce else event
-                writes.extend(verdict.writes)
-                if not isinstance(deciding, _REFUSALS):
-                    deciding, policy_name = verdict, policy.name
-    return Outcome(deciding, policy_name, tuple(checks), tuple(writes), event, enforced=enforce)
+                self.event = _rewritten(self.event, verdict) if self._enforce else self.event
+                self._writes.extend(verdict.writes)
+                decides = not isinstance(deciding, _REFUSALS)
+            case Hold():
+                decides = not isinstance(deciding, _REFUSALS)
+            case Deny():
+                decides = not isinstance(deciding, Deny)
+        if decides:
+            self._deciding, self._policy = verdict, policy.name
+
+    def outcome(self, *, happened: bool = False) -> Outcome:
+        """A refusal's own writes alone, unless the call happened: the others' belonged to one that did not."""
+        deciding = self._deciding
+        refused = self._enforce and isinstance(deciding, _REFUSALS)
+        writes = tuple(self._writes)
+        if refused:
+            writes = (*writes, *deciding.writes) if happened else deciding.writes
+        return Outcome(deciding, self._policy, tuple(self._checks), writes, self.event, enforced=self._enforce)
 
 
 def _keys(policy: Policy, event: Event) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -28,6 +28,25 @@ class Failure(msgspec.Struct, frozen=True):
 Reply: TypeAlias = Result | Failure
 
 
+class SignedRun(msgspec.Struct, frozen=True):
+    """A run that the operator signed a token for. ``limits`` by unit, in place of the configured ones."""
+
+    run: str
+    issued_at: float
+    expires_at: float
+    principal: str | None = None
+    limits: Mapping[str, float] = msgspec.field(default_factory=dict)
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """What an HTTP request says beside its message of the run that it belongs to: its token and the trace's headers."""
+
+    signed: SignedRun | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
+    baggage: str | None = None
+
+
 class Request(msgspec.Struct, frozen=True):
     """A JSON-RPC request. ``value`` is the parsed ``params`` of a governed method, ``None`` for any other.
 
@@ -41,6 +60,7 @@ class Request(msgspec.Struct, frozen=True):
     value: dict[str, Any] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=lambda: _NO_HEADERS)
     over_http: bool = False
+    beside: Beside | None = None
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -98,12 +118,20 @@ class Link(Protocol):
         ...
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         """Send one request and wait for its response.
 
         Cancelling the caller cancels the request upstream (``notifications/cancelled``, or closing the response
-        stream where that is the revision's way). ``headers`` are for HTTP links alone; others ignore them.
+        stream where that is the revision's way). ``headers`` are for HTTP links alone; others ignore them. ``on_id`` is
+        told the id (raw JSON) that the request goes by, before anything is sent, where only that id will say what
+        belongs to it; links that have a stream for each request ignore it.
 
         Raises:
             UpstreamUnreachable: nothing was sent.
@@ -176,7 +204,8 @@ class Proposed(msgspec.Struct, frozen=True):
     ``policy, verdict, rule, facts``. ``final`` is true where nothing will follow (the call was refused). ``sent`` is
     what goes upstream in place of ``arguments``, in the same form, ``None`` where that is the same;
     ``arguments_sha256`` is its digest then. ``continues`` is the id of the first round, where this is a later round of
-    one logical call.
+    one logical call. ``confidence`` says how surely ``run`` is known. ``depth`` calls under way stand below this one,
+    the nearest of them ``parent``, the run at the bottom ``root`` where that is another.
     """
 
     id: str
@@ -204,6 +233,10 @@ class Proposed(msgspec.Struct, frozen=True):
     final: bool
     sent: str | None = None
     continues: str | None = None
+    confidence: str | None = None
+    depth: int = 0
+    root: str | None = None
+    parent: str | None = None
 
 
 class Concluded(msgspec.Struct, frozen=True):
@@ -233,6 +266,14 @@ class Concluded(msgspec.Struct, frozen=True):
 Entry: TypeAlias = Proposed | Concluded
 
 
+class Lapsed(msgspec.Struct, frozen=True):
+    """What a call without an end had reserved of one account, charged in full now. ``amounts`` by unit."""
+
+    call: str
+    key: str
+    amounts: Mapping[str, float]
+
+
 class Store(Protocol):
     """Run state and the ledger behind one door, so that one commit can hold both."""
 
@@ -255,9 +296,38 @@ class Store(Protocol):
         then. With ``durable`` it returns only once the entry would survive a power cut; without, the entry is on its
         way and survives an orderly stop.
 
+        A call is admitted once: where the entry is a :class:`Proposed` that is not final, of an id that was admitted
+        before, the writes are left out, whatever they are, the entry is written anew, and the answer is ``True``. So
+        whoever does not know what became of a commit may ask again, with the same ``id`` and ``at``. A refused commit
+        and a final entry admit nothing.
+
+        What the caller of an admission with a ``Reserve`` was told survives the death of this process, durable or not.
+
         Raises:
             StoreUnavailable: the store is closed, or a durable commit's outcome is unknown.
         """
+        ...
+
+    async def changed(self, keys: Sequence[str], read: Snapshot, *, at: float, timeout_s: float) -> bool:
+        """Wait until any of ``keys`` is not as ``read`` saw it. ``False`` when ``timeout_s`` was over first.
+
+        A key counts as it lives at ``at``. This store's own commits wake at once, other processes' within 0.25 s.
+        """
+        ...
+
+    async def reap(self, *, at: float) -> Sequence[Lapsed]:
+        """Close the record of the calls whose reservations are past their time and which have no end on record.
+
+        They are charged in full (:mod:`fuseboard.accounts`), their truth is ``lost``. Of several that reap at once,
+        one does it and says so. A call that comes to its end after all has that end.
+
+        Raises:
+            StoreUnavailable: nothing could be read or written; try again later.
+        """
+        ...
+
+    async def last_seq(self, run: str) -> int:
+        """The highest ``seq`` of the calls that the ledger knows of a run, 0 where it knows none."""
         ...
 
     async def close(self) -> None:

@@ -15,7 +15,6 @@ import msgspec
 from fuseboard.events import CallProposed
 from fuseboard.pipeline import Outcome
 from fuseboard.ports import Concluded, Failure, Proposed, Reply
-from fuseboard.refusals import UNANSWERED
 from fuseboard.runs import Run
 from fuseboard.truth import Truth
 from fuseboard.verdicts import Deny, Hold, Rewrite, name_of
@@ -145,6 +144,10 @@ class Recorder:
             final=final,
             sent=self._kept(msgspec.json.encode(proposal.arguments), digest) if rewritten and not final else None,
             continues=proposal.continues,
+            confidence=run.confidence,
+            depth=proposal.depth,
+            root=proposal.root,
+            parent=proposal.parent,
         )
 
     def concluded(
@@ -200,7 +203,7 @@ class Recorder:
 
     def _reason(self, said: Deny | Hold | Rewrite) -> str:
         """What the model read. Its first line names the rule; those that follow may quote the arguments."""
-        reason = self._redact(f"{said.reason} {UNANSWERED}" if isinstance(said, Hold) else said.reason)
+        reason = self._redact(said.reason)
         return reason if self._arguments == "full" else reason.partition("\n")[0]
 
     def _kept(self, raw: bytes, digest: str) -> str | None:

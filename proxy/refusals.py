@@ -16,12 +16,12 @@ DECISION = "fuseboard/decision"
 """The ``_meta`` key under which every answer that Fuseboard wrote or changed says so."""
 
 
-UNANSWERED = "Nobody can be asked in this version, so the call was refused: do something else, or tell the user."
-"""What a held call says as long as there are no approvals."""
-
-
 def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: str | None = None) -> dict[str, Any]:
-    """The machine's half of a refusal. Contract: ``{id, run, verdict, policy, rule, reason, retry_after_s?}``."""
+    """The machine's half of a refusal.
+
+    Contract: ``{id, run, verdict, policy, rule, reason, retry_after_s?, approval?}``; ``approval`` is the id of what a
+    person was asked.
+    """
     said: dict[str, Any] = {
         "id": id,
         "run": run,
@@ -32,13 +32,13 @@ def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: 
     }
     if isinstance(verdict, Deny) and verdict.retry_after_s is not None:
         said["retry_after_s"] = verdict.retry_after_s
+    if "approval" in verdict.facts:
+        said["approval"] = verdict.facts["approval"]
     return said
 
 
 def text(verdict: Deny | Hold, id: str) -> str:
     """The model's half. The id at its end is the key for ``fuseboard trace why``."""
-    if isinstance(verdict, Hold):
-        return f"{verdict.reason} {UNANSWERED} [{id}]"
     return f"{verdict.reason} [{id}]"
 
 

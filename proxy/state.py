@@ -7,15 +7,15 @@ calls beneath a limit of 1,000 admitted 16; with ``Add`` and its ceiling all 200
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
+
+import msgspec
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
+class Add(msgspec.Struct, frozen=True):
     """Add ``amount`` to a number; the store refuses the whole commit where the sum would pass ``ceiling``."""
 
     key: str
@@ -24,8 +24,7 @@ class Add:
     ttl_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(msgspec.Struct, frozen=True):
     """Append ``item`` (a JSON value) to a tail that keeps the newest ``keep`` items."""
 
     key: str
@@ -34,8 +33,7 @@ class Push:
     ttl_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Set a JSON value; the store refuses the whole commit where the key changed since the snapshot was read."""
 
     key: str
@@ -43,8 +41,7 @@ class Put:
     ttl_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
+class Reserve(msgspec.Struct, frozen=True):
     """Hold ``amounts`` (by unit) of the account ``key`` for ``call``, for ``hold_s`` at most.
 
     The store refuses the whole commit where what is used and held would pass a unit's ceiling. The same call again
@@ -60,10 +57,11 @@ class Reserve:
     window_s: float | None = None
     idle_s: float | None = None
     """Given where the account counts active time: how much of a silence between two calls is still activity."""
+    pace: tuple[float, int] | None = None
+    """One call every so many seconds, of which so many may come at once (GCRA); too early is refused as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(msgspec.Struct, frozen=True):
     """End the hold of ``call`` on the account ``key``: ``amounts`` are what it took. Without a hold nothing happens."""
 
     key: str
@@ -74,8 +72,7 @@ class Settle:
     idle_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Throttle:
+class Throttle(msgspec.Struct, frozen=True):
     """Take one place at a rate of one every ``interval_s``, of which ``burst`` may be taken at once.
 
     The store refuses the whole commit where it is too early (GCRA, ITU-T I.371).
@@ -87,15 +84,21 @@ class Throttle:
     ttl_s: float
 
 
-Write: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle
+class Expire(msgspec.Struct, frozen=True):
+    """Let what ``key`` holds end in ``ttl_s`` at the latest: nobody will come back to it."""
+
+    key: str
+    ttl_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+Write: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle | Expire
+
+
+class Snapshot(msgspec.Struct, frozen=True):
     """The state that a decision was based on, and the version of each key at that moment."""
 
-    values: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
-    versions: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    values: Mapping[str, Any] = msgspec.field(default_factory=lambda: _NOTHING)
+    versions: Mapping[str, int] = msgspec.field(default_factory=lambda: _NOTHING)
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.values.get(key, default)

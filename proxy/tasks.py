@@ -72,6 +72,7 @@ class Tasks:
         self._kept: dict[tuple[str, str, str], Task] = {}
         self._by_id: dict[tuple[str, str], dict[str, Task]] = {}
         self._by_holder: dict[str, dict[tuple[str, str, str], None]] = {}
+        self._by_principal: dict[str, dict[tuple[str, str, str], None]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -93,6 +94,7 @@ class Tasks:
         self._kept[key] = task
         self._by_id.setdefault((upstream, seed.id), {})[holder.key] = task
         self._by_holder.setdefault(holder.key, {})[key] = None
+        self._by_principal.setdefault(proposal.caller.principal, {})[key] = None
 
     def find(self, upstream: str, id: str, holder: Holder, *, at: float) -> Task | None:
         """The holder's own task of that id."""
@@ -109,15 +111,20 @@ class Tasks:
         own = self._by_holder.get(holder, {})
         if len(own) >= self._limit_of_one:
             self._forget(next(iter(own)))
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if len(self._kept) < self._limit and self._kept[oldest].expires_at > at:
-                return
+        while self._kept and self._kept[oldest := next(iter(self._kept))].expires_at <= at:
             self._forget(oldest)
+        while len(self._kept) >= self._limit:  # of whoever has the most: a session is opened as fast as a task is begun
+            most = max(self._by_principal.values(), key=len)
+            self._forget(next(iter(most)))
 
     def _forget(self, key: tuple[str, str, str]) -> None:
-        if self._kept.pop(key, None) is None:
+        if (task := self._kept.pop(key, None)) is None:
             return
+        principal = task.proposal.caller.principal
+        of_principal = self._by_principal[principal]
+        del of_principal[key]
+        if not of_principal:
+            del self._by_principal[principal]
         holder, upstream, id = key
         holders = self._by_id[upstream, id]
         del holders[holder]

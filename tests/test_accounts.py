@@ -57,6 +57,11 @@ def test_a_hold_past_its_time_is_charged_in_full_and_marked() -> None:
     assert standing(settle(account, took("a", calls=1), at=AT + 61), at=AT + 61) == late
 
 
+def test_a_slot_that_lapses_comes_back_too() -> None:
+    account = after(hold("a", **{"slots:0": 1}))
+    assert standing(account, at=AT + 60) == ({"calls": 1}, {}, {"calls": 1})
+
+
 def test_a_slot_comes_back() -> None:
     account = after(hold("a", **{"slots:0": 1}))
     account = settle(account, took("a", calls=1, **{"slots:0": 0}), at=AT)

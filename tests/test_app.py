@@ -144,6 +144,13 @@ async def test_probing_asks_everybody_side_by_side_and_leaves_nothing_running(tm
     assert "echo" in [tool.name for tool in found["sse"].tools]
 
 
+async def test_probing_some_starts_none_of_the_others(tmp_path: Path, raw: Any) -> None:
+    servers = {"one": raw, "other": {"command": "/not/there"}}
+    with anyio.fail_after(20):
+        (found,) = await app.probe(configured(tmp_path, {"servers": servers}), only=("one",))
+    assert (found.alias, found.error) == ("one", None)
+
+
 async def test_over_http_it_says_its_port_when_it_is_ready_and_asks_for_the_token(tmp_path: Path, raw: Any) -> None:
     auth = {"bearer": {"ada": {"token": "${env:ADA_TOKEN}"}}}
     config = configured(tmp_path, {"servers": {"raw": raw}, "auth": auth}, ADA_TOKEN="a-long-enough-token")

@@ -166,6 +166,13 @@ def test_the_same_bytes_give_the_same_tool_and_so_the_same_compiled_schemas() ->
     assert known.page(page({**weather, "description": "x"})).tools["weather"] is not before
 
 
+def test_a_definition_has_a_digest_and_every_change_of_it_another() -> None:
+    known = definitions()
+    listed = [known.page(page({"name": "read", "description": text})).tools["read"].digest for text in ("a", "a", "A")]
+    assert listed[0] == listed[1] != listed[2]
+    assert known.unlisted("read").digest == ""
+
+
 def test_so_they_do_however_many_tools_there_are() -> None:
     known = definitions()
     many = [f"t{number}" for number in range(2000)]

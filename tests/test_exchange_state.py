@@ -89,7 +89,8 @@ def adder() -> FakeServer:
 
 
 def judge_also_by(play: Play, policy: Policy) -> None:
-    play.board.exchange.policies += (policy,)
+    exchange = play.board.exchange
+    exchange.policies = exchange.settlement.policies = (*exchange.policies, policy)
 
 
 @pytest.mark.parametrize("mark", [CallProposed, CallReturned], ids=["on the way up", "on the way down"])

@@ -12,9 +12,10 @@ from support.sources import Source, sources
 
 FLOORS: dict[int, str] = {
     0: "errors events policy ports state verdicts",
-    1: "accounts catalog cedar config continuations era ids listings param_headers pipeline places policies recording "
-    "refusals routing runs schemas tasks truth wire",
-    2: "bridges deadline exchange gateway peer scopes sessions upstreams",
+    1: "accounts ambiguity approvals budgets catalog cedar claims config continuations era familiarity ids lineage "
+    "listings param_headers petitions pipeline places policies readings recording refusals reviews routing runs "
+    "schemas spending tasks tokens trace_context truth wire",
+    2: "bridges deadline exchange gateway holds identity inbox peer questioning scopes sessions settlement upstreams",
     3: "adapters",
     4: "app cli __main__",
 }

@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.ids import Chance, Ids
+from fuseboard.ids import Chance, Ids, derived
 
 UNTIL_2039 = st.floats(1_700_000_000, 2_190_000_000)
 
@@ -64,3 +64,9 @@ def test_chance_gives_the_bytes_of_its_source_once_each() -> None:
     assert b"".join(number.to_bytes(5, "big") for number in numbers) == bytes(n % 251 for n in range(asked[0]))
     assert chance(40) == numbers[0]
     assert len(asked) == 2
+
+
+def test_what_is_derived_is_always_the_same_and_says_what_it_is() -> None:
+    assert derived(b"0123456789") == derived(b"0123456789")
+    assert derived(b"0123456789") != derived(b"0123456798")
+    assert derived(b"0123456789", "a-") == "a-" + derived(b"0123456789").removeprefix("r-")

@@ -22,6 +22,7 @@ from fuseboard.errors import (
 )
 from fuseboard.peer import CANCELLED, Peer
 from fuseboard.ports import Failure, Reply, Request, Result, Scope
+from fuseboard.wire import frames
 from support.mutation import mutated
 from support.peers import Side, alone, asking, hang, settle, wired
 from support.virtual_time import anyio_backend
@@ -389,6 +390,26 @@ async def test_all_that_came_in_is_answered_before_it_counts_as_drained() -> Non
     assert [answer["id"] for answer in side.answers] == [1, 2, 3]
 
 
+async def test_lines_that_are_no_messages_are_named_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    side = alone()
+    for _ in range(3):
+        side.peer.receive(b"Starting up...")
+    assert [record.levelname for record in caplog.records if "no MCP message" in record.message] == ["WARNING"]
+
+
+async def test_what_is_given_up_is_answered_once_and_served_no_longer() -> None:
+    side = alone()
+    side.receive(id=1, method="hang")
+    await settle()
+    side.receive(id=2, method="hang")  # has not begun
+    side.peer.give_up(frames.failure(-32603, "stopping"))
+    await settle()
+    assert [(answer["id"], answer["error"]["message"]) for answer in side.answers] == [(1, "stopping"), (2, "stopping")]
+    await side.peer.drained()
+    side.peer.lost("gone")
+    assert len(side.answers) == 2
+
+
 async def test_a_lost_connection_has_nothing_to_drain() -> None:
     side = alone()
     side.receive(id=1, method="hang")
@@ -542,3 +563,14 @@ async def test_the_loss_of_the_connection_is_told_once() -> None:
     peer.lost("first")
     peer.lost("second")
     assert told == ["first"]
+
+
+async def test_the_id_of_a_question_is_told_before_it_is_sent() -> None:
+    order: list[bytes] = []
+    peer = Peer(order.append, Side("x"), name="x")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(peer.request, "one", None, order.append)
+        await settle()
+        tasks.cancel_scope.cancel()
+    assert order[0] == b"1"
+    assert json.loads(order[1])["id"] == 1

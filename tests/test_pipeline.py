@@ -98,7 +98,9 @@ def test_each_policy_gets_the_state_that_was_read() -> None:
         pytest.param([Allow("r"), Deny("s", "w")], "deny", "p2", id="a denial after a rule"),
         pytest.param([Rewrite("r", "w", {}), Deny("s", "w")], "deny", "p2", id="a denial after a rewrite"),
         pytest.param([Deny("r", "w"), Deny("s", "w")], "deny", "p1", id="of two denials the first"),
-        pytest.param([Hold("r", "w"), Deny("s", "w")], "hold", "p1", id="a hold before a denial"),
+        pytest.param([Hold("r", "w"), Deny("s", "w")], "deny", "p2", id="a denial after a hold"),
+        pytest.param([Hold("r", "w"), Hold("s", "w")], "hold", "p1", id="of two holds the first"),
+        pytest.param([Hold("r", "w"), Rewrite("s", "w", {})], "hold", "p1", id="a rewrite after a hold"),
         pytest.param([Deny("r", "w"), Hold("s", "w")], "deny", "p1", id="a denial before a hold"),
         pytest.param([Deny("r", "w"), Rewrite("s", "w", {}), Allow("t")], "deny", "p1", id="what follows is nothing"),
     ],
@@ -109,13 +111,45 @@ def test_the_verdict_that_decides(verdicts: list[Verdict], decides: str, policy:
     assert (name_of(outcome.verdict), outcome.policy) == (decides, policy)
 
 
-@pytest.mark.parametrize("refusal", [Deny("r", "w"), Hold("r", "w")], ids=name_of)
-def test_the_first_refusal_ends_the_descent(refusal: Verdict) -> None:
-    after = Says(Allow(), "after")
+def test_the_first_denial_ends_the_descent() -> None:
+    refusal, after = Deny("r", "w"), Says(Allow(), "after")
     outcome = pipeline.descend((Says(Allow(), "before"), Says(refusal, "refuses"), after), CALL, EMPTY)
     assert after.asked == []
     assert [check.policy for check in outcome.checks] == ["before", "refuses"]
     assert outcome.refused is refusal
+
+
+def test_nobody_is_asked_about_a_call_that_would_be_denied() -> None:
+    asks, denies = Says(Hold("r", "w", writes=(SPENT,)), "asks"), Says(Deny("s", "w"), "denies")
+    outcome = pipeline.descend((asks, denies), CALL, EMPTY)
+    assert (outcome.policy, outcome.writes) == ("denies", ())
+    assert [check.verdict for check in outcome.checks] == ["hold", "deny"]
+
+
+def test_what_a_person_granted_passes_and_says_whose_word_it_was() -> None:
+    asks = Says(Hold("r", "w", {"n": 1}, writes=(SPENT,)), "asks")
+    outcome = pipeline.descend((asks,), CALL, EMPTY, granted={("asks", "r"): "a-1"})
+    assert outcome.refused is None
+    assert outcome.checks[0].to_json() == {
+        "policy": "asks",
+        "verdict": "allow",
+        "rule": "r",
+        "facts": {"n": 1, "approved": "a-1"},
+    }
+    assert outcome.writes == ()
+    assert pipeline.descend((asks,), CALL, EMPTY, granted={("asks", "other"): "a-1"}).refused is not None
+
+
+def test_no_grant_lifts_a_denial() -> None:
+    denies = Says(Deny("r", "w"), "p1")
+    assert pipeline.descend((denies,), CALL, EMPTY, granted={("p1", "r"): "a-1"}).refused is not None
+
+
+def test_a_result_that_is_refused_is_paid_for_all_the_same() -> None:
+    pays, refuses = Says(Allow(writes=(SPENT,)), "pays"), Says(Deny("r", "w", writes=(SEEN,)), "refuses")
+    outcome = pipeline.ascend((pays, refuses), RETURNED, EMPTY)
+    assert outcome.refused is not None
+    assert outcome.writes == (SPENT, SEEN)
 
 
 def test_each_policy_s_word_is_kept_with_its_rule_and_facts() -> None:

@@ -17,7 +17,6 @@ from fuseboard.events import CallProposed, Effect
 from fuseboard.pipeline import Check, Outcome
 from fuseboard.ports import Concluded, Failure, Proposed, Reply, Result
 from fuseboard.recording import ARGUMENTS_BYTES, CUT, PREVIEW_BYTES, Recorder, Redactor, digest_of
-from fuseboard.refusals import UNANSWERED
 from fuseboard.runs import Run, Source
 from fuseboard.truth import Truth
 from fuseboard.verdicts import Allow, Deny, Hold, Rewrite, Verdict
@@ -226,7 +225,7 @@ def test_a_proposal_is_recorded_with_all_that_is_known_of_it() -> None:
     [
         pytest.param(Allow("r"), True, "allow", None, False, id="allowed"),
         pytest.param(Deny("r", "why"), True, "deny", "why", True, id="denied, and nothing follows"),
-        pytest.param(Hold("r", "why"), True, "hold", f"why {UNANSWERED}", True, id="held, and nothing follows"),
+        pytest.param(Hold("r", "why"), True, "hold", "why", True, id="held, and nothing follows"),
         pytest.param(Rewrite("r", "why", {}), True, "rewrite", "why", False, id="rewritten"),
         pytest.param(Deny("r", "why"), False, "deny", "why", False, id="denied but only observed"),
     ],
@@ -375,7 +374,7 @@ def test_a_verdict_on_the_way_back_stands_there_only_where_it_changed_the_outcom
     assert record.verdict == word
     assert record.policy == (word and "permissions")
     assert record.rule == (word and "r")
-    assert record.reason == (word and (f"why {UNANSWERED}" if word == "hold" else "why"))
+    assert record.reason == (word and "why")
     assert len(record.checks) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from fuseboard import tasks
@@ -98,6 +99,20 @@ def test_who_begins_too_many_loses_sight_of_their_own_oldest() -> None:
     assert kept.find("lab", "t-0", ADA, at=0.0) is None
     assert kept.find("lab", "t-2", ADA, at=0.0) is not None
     assert kept.find("lab", "bob's", BOB, at=0.0) is not None
+
+
+def test_who_opens_session_after_session_pushes_out_nobody_else_s() -> None:
+    kept = Tasks(limit=4)
+    kept.begun(_of("bob"), old("bob's"), kept.session("bob", prefixed=False), at=0.0)
+    for n in range(9):
+        kept.begun(_of("eve"), old(f"t-{n}"), kept.session("eve", prefixed=False), at=0.0)
+    assert len(kept) == 4
+    assert kept.is_anyones("lab", "bob's")
+    assert [n for n in range(9) if kept.is_anyones("lab", f"t-{n}")] == [6, 7, 8]
+
+
+def _of(principal: str) -> CallProposed:
+    return msgspec.structs.replace(proposal(), caller=Caller(principal))
 
 
 def test_of_all_tasks_the_oldest_goes_first() -> None:

@@ -61,7 +61,7 @@ _ASKED = Chapter(
     "A destructive call needs a person",
     (
         Call(
-            "It wants to roll back production. Nobody can be asked yet, so it may not.",
+            "It wants to roll back production. Nobody answers in time, so it may not.",
             "ops__roll_back",
             {"service": "checkout", "to": "2.4.0"},
             ends=held("destructive-needs-a-person"),

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from fuseboard.errors import INVALID_REQUEST
+from fuseboard.errors import INTERNAL_ERROR, INVALID_REQUEST
+from fuseboard.ports import Beside
 from fuseboard.wire import frames
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -41,6 +42,9 @@ class Refusal(NamedTuple):
     headers: Headers = ()
 
 
+STOPPING: Final = Refusal(503, "the proxy is stopping", INTERNAL_ERROR, ((b"connection", b"close"),))
+
+
 class Head:
     """The headers of a request. Names are lower case, as ASGI has them; of a repeated one the last counts here."""
 
@@ -62,6 +66,9 @@ class Head:
         value = self._fields.get(name)
         return None if value is None else value.strip(b" \t").decode("latin-1")
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        return not self._fields.keys().isdisjoint(names)
+
     def starting(self, prefix: bytes) -> dict[str, str]:
         """The headers whose names start so."""
         return {
@@ -74,14 +81,17 @@ class Head:
 class Incoming:
     """One HTTP request that passed the guards."""
 
-    __slots__ = ("caller", "head", "receive", "scope", "send")
+    __slots__ = ("beside", "caller", "head", "receive", "scope", "send")
 
-    def __init__(self, scope: Message, receive: Receive, send: Send, head: Head, caller: Caller) -> None:
+    def __init__(
+        self, scope: Message, receive: Receive, send: Send, head: Head, caller: Caller, beside: Beside | None = None
+    ) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.head = head
         self.caller = caller
+        self.beside = beside
 
     async def body(self, limit_bytes: int) -> bytes | Refusal | None:
         """The whole body, or ``None`` when the client went away in the middle. The server bounds how long it takes."""

@@ -79,6 +79,7 @@ class Call:
             self._over()
             if self._watcher is not None:
                 self._watcher.cancel()
+                self._watcher = None  # its fate has a traceback that leads back here: with it we would be a cycle
 
     async def conclude(self, reply: Reply | None) -> None:
         """Send the reply in the form that the call has come to."""

@@ -5,6 +5,7 @@ Raw ASGI: a framework's request and response objects cost more than all the rest
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,24 +15,39 @@ import anyio
 import anyio.abc
 import msgspec
 
-from fuseboard.adapters.downstream.asgi import Caller, Head, Incoming, Message, Receive, Refusal, Send, answer, refuse
+from fuseboard.adapters.downstream.asgi import (
+    STOPPING,
+    Caller,
+    Head,
+    Incoming,
+    Message,
+    Receive,
+    Refusal,
+    Send,
+    answer,
+    refuse,
+)
+from fuseboard.adapters.downstream.beside import Reader, split
 from fuseboard.adapters.downstream.guard import LOCAL, Auth, Guard
 from fuseboard.adapters.downstream.ladder import VERSION
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.sse import MESSAGES, Sse
 from fuseboard.adapters.downstream.stateless import Stateless
-from fuseboard.adapters.downstream.streamable import Streamable
+from fuseboard.adapters.downstream.streamable import LAST_EVENT, SESSION, Streamable
 from fuseboard.era import HANDSHAKE_VERSIONS, STATELESS_VERSIONS
-from fuseboard.errors import INTERNAL_ERROR
 from fuseboard.ports import Gateway
+from fuseboard.tokens import Tokens
 
 Handle: TypeAlias = Callable[[Incoming], Awaitable[None]]
 
+Asgi: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
 _SWEEP_S: Final = 15.0
+_IN_A_RUN: Final = ("/mcp", "/sse")
+"""The paths that a run token may stand before."""
 _HANDSHAKE: Final = frozenset(version.encode() for version in HANDSHAKE_VERSIONS)
 _STATELESS: Final = frozenset(version.encode() for version in STATELESS_VERSIONS)
 _NOT_FOUND: Final = Refusal(404, "nothing is here; MCP is at /mcp (Streamable HTTP) and /sse (HTTP+SSE)")
-_STOPPING: Final = Refusal(503, "the proxy is stopping", INTERNAL_ERROR, ((b"connection", b"close"),))
 _VERSIONS: Final = ", ".join(HANDSHAKE_VERSIONS + STATELESS_VERSIONS)
 _BAD_VERSION: Final = Refusal(400, f"MCP-Protocol-Version must be one of {_VERSIONS}")
 _ONLY_POST: Final = Refusal(405, "this revision has POST only", headers=((b"allow", b"POST"),))
@@ -60,6 +76,9 @@ class HttpEdge:
             token gets all of it, whoever bears none ``ready`` alone; where no token is asked for, ``ready`` and the
             ``state`` of each of ``upstreams``.
         tasks: where sessions are ended and idle ones looked for; it outlives the server.
+        tokens: what reads run tokens; without it none is accepted. ``clock`` gives Unix seconds.
+        pages: an application for people, and how the paths begin that go there. Host, Origin and the size of the head
+            have been looked at by then, and nothing else.
     """
 
     def __init__(
@@ -72,10 +91,15 @@ class HttpEdge:
         any_address: bool = False,
         status: Callable[[], Mapping[str, Any]],
         tasks: anyio.abc.TaskGroup,
+        tokens: Tokens | None = None,
+        clock: Callable[[], float] = time.time,
+        pages: tuple[str, Asgi] | None = None,
     ) -> None:
         self.limits = limits
         self._guard = Guard(limits, auth=auth, allowed_hosts=allowed_hosts, any_address=any_address)
         self._status = status
+        self._pages = pages
+        self._beside = Reader(tokens, clock)
         self._streamable = Streamable(gateway, limits, tasks)
         self._stateless = Stateless(gateway, limits)
         self._sse = Sse(gateway, limits)
@@ -102,7 +126,13 @@ class HttpEdge:
         refusal = self._guard.place(scope, head)
         if refusal is not None:
             return await refuse(send, refusal)
-        route = self.routes.get(scope["path"])
+        path, token = scope["path"], None
+        route = self.routes.get(path)
+        if route is None and self._pages is not None and path.startswith(self._pages[0]):
+            return await self._pages[1](scope, receive, send)
+        if route is None:
+            path, token = split(path)
+            route = self.routes.get(path) if path in _IN_A_RUN else None
         if route is None:
             return await refuse(send, _NOT_FOUND)
         method: str = scope["method"]
@@ -114,20 +144,32 @@ class HttpEdge:
             return await refuse(send, caller)
         if method == "POST" and (refusal := self._guard.post(head)) is not None:
             return await refuse(send, refusal)
-        if self._stopping:
-            return await refuse(send, _STOPPING)
-        return await handle(Incoming(scope, receive, send, head, caller))
+        beside = self._beside.read(head, caller, token) if route.auth else None
+        if isinstance(beside, Refusal):
+            return await refuse(send, beside)
+        if self._stopping and not _goes_on(path, method, head):
+            return await refuse(send, STOPPING)
+        return await handle(Incoming(scope, receive, send, head, caller, beside))
 
     def sweep(self, now_s: float) -> None:
         """End the sessions that have been idle for too long at ``now_s`` on the clock of the event loop."""
         self._streamable.sweep(now_s)
 
     def quiet(self) -> None:
-        """Take nothing new and end what would go on for ever; what is being answered goes on."""
+        """Take nothing new and end what would go on for ever; what is being answered goes on.
+
+        So do the words of its clients: an upstream may wait for a client's answer in the middle of a call, and what
+        is refused then costs the call its whole time.
+        """
         self._stopping = True
         self._streamable.quiet()
         self._stateless.quiet()
         self._sse.quiet()
+
+    async def drained(self) -> None:
+        """Wait until nothing is being answered whose client could still have something to say to it."""
+        await self._streamable.drained()
+        await self._sse.drained()
 
     def close(self) -> None:
         """End everything now. Idempotent."""
@@ -140,6 +182,8 @@ class HttpEdge:
         # Whatever is no known handshake revision goes to the ladder, which knows how to say what is wrong with it.
         version = http.head.get(VERSION)
         if VERSION in http.head.repeated or (version is not None and version not in _HANDSHAKE):
+            if self._stopping:
+                return await refuse(http.send, STOPPING)
             return await self._stateless.post(http)
         return await self._streamable.post(http)
 
@@ -177,6 +221,14 @@ def _told(status: Mapping[str, Any], caller: Caller | Refusal) -> Mapping[str, A
         return status
     upstreams: Mapping[str, Mapping[str, Any]] = status.get("upstreams", {})
     return {"upstreams": {alias: {"state": upstream.get("state")} for alias, upstream in upstreams.items()}}
+
+
+def _goes_on(path: str, method: str, head: Head) -> bool:
+    """Whether a request may belong to what is still being answered, so that its own endpoint must look at it."""
+    if path == MESSAGES:
+        return True
+    # A GET without the id of an event opens a stream for what belongs to no call, and nothing will come of that.
+    return path == "/mcp" and head.get(SESSION) is not None and (method != "GET" or head.get(LAST_EVENT) is not None)
 
 
 def _sessions_only(head: Head) -> Refusal | None:

@@ -48,14 +48,19 @@ class _Server(uvicorn.Server):
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Streams first, or uvicorn would wait for them; then what is being answered gets its grace."""
+        """Streams first, or uvicorn would wait for them; then what is being answered gets its grace.
+
+        The listener stays open meanwhile: what a client answers in the middle of its call comes on a connection of
+        its own.
+        """
         if self._ended:
             return
-        self._ended = True
         self._edge.quiet()
         loop = asyncio.get_running_loop()
         grace = loop.call_later(self._edge.limits.grace_s, self._edge.close)
         try:
+            await self._edge.drained()
+            self._ended = True
             await super().shutdown(sockets)
         finally:
             grace.cancel()

@@ -92,6 +92,8 @@ class Stateless:
             return await _reject(http, rejection, request.id)
         if request.method == "tools/call":
             request = msgspec.structs.replace(request, headers=http.head.starting(PARAM_PREFIX), over_http=True)
+        if http.beside is not None:
+            request = msgspec.structs.replace(request, beside=http.beside)
         origin = Origin(http.caller.principal, "http", http.caller.roles)
         call = StatelessCall(http, request.id, self._limits)
         if request.method == _LISTEN:

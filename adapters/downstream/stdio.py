@@ -148,6 +148,8 @@ async def serve_stdio(
             await _any(peer.drained, hurry.wait, gone.wait)
     finally:
         unwatched()
+        if not gone.is_set():  # it may read on after it closed our stdin
+            peer.give_up(_STOPPING)
         peer.lost("the client closed the connection")
         with anyio.CancelScope(shield=True):
             await sessions.close()

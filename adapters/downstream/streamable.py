@@ -8,9 +8,10 @@ import secrets
 
 import anyio
 import anyio.abc
+import msgspec
 
 from fuseboard.adapters.downstream import ladder
-from fuseboard.adapters.downstream.asgi import Incoming, Refusal, accepts, empty, prefers_streams, refuse
+from fuseboard.adapters.downstream.asgi import STOPPING, Incoming, Refusal, accepts, empty, prefers_streams, refuse
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.adapters.downstream.session import HttpSession, SessionCall
 from fuseboard.adapters.downstream.streams import Outlet
@@ -40,6 +41,8 @@ class Streamable:
         self._limits = limits
         self._tasks = tasks
         self._sessions: dict[str, HttpSession] = {}
+        self._quiet: asyncio.Event | None = None
+        """Set anew by every call that ends, once nothing new is taken."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -60,11 +63,15 @@ class Streamable:
             frame = frames.decode(body, depth=self._limits.depth)
         except ProtocolFault as fault:
             return await refuse(http.send, Refusal(400, fault.message, fault.code), id=fault.id)
+        if http.beside is not None and isinstance(frame, Request):
+            frame = msgspec.structs.replace(frame, beside=http.beside)
         if session is None:
             if isinstance(frame, Request):
                 return await self._open(http, frame)
             return await refuse(http.send, _NO_SESSION)
         if isinstance(frame, Request):
+            if self._quiet is not None:
+                return await refuse(http.send, STOPPING, id=frame.id)
             return await self._call(http, session, frame)
         session.take(frame)
         return await empty(http.send, 202)
@@ -101,9 +108,16 @@ class Streamable:
                 self._end(session)
 
     def quiet(self) -> None:
-        """End the standing streams, which would go on for ever."""
+        """Take no new requests, and end the standing streams, which would go on for ever."""
+        self._quiet = self._quiet or asyncio.Event()
         for session in self._sessions.values():
             session.standing.end()
+
+    async def drained(self) -> None:
+        """Wait until no session has a call under way. To be asked for after :meth:`quiet`."""
+        while self._quiet is not None and any(session.calls for session in self._sessions.values()):
+            self._quiet.clear()
+            await self._quiet.wait()
 
     def close(self) -> None:
         """End every session."""
@@ -126,7 +140,7 @@ class Streamable:
             if isinstance(reply, Result):
                 session.negotiated(reply)
         finally:
-            session.calls.pop(request.id, None)
+            self._ended(session, request.id)
             if not opened:
                 self._end(session)
         return await call.conclude(reply)
@@ -149,9 +163,14 @@ class Streamable:
         try:
             reply = await call.run(session.handler, request)
         finally:
-            session.calls.pop(request.id, None)
+            self._ended(session, request.id)
             session.touched_s = _now_s()
         return await call.conclude(reply)
+
+    def _ended(self, session: HttpSession, id: bytes) -> None:
+        session.calls.pop(id, None)
+        if self._quiet is not None:
+            self._quiet.set()
 
     def _find(self, http: Incoming, id: str) -> HttpSession | None:
         """The session, for whoever opened it. To anybody else it does not exist."""

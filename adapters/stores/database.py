@@ -7,9 +7,10 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from fuseboard.adapters.stores.records import ADDED_COLUMNS, APPLICATION_ID, DDL, SCHEMA_VERSION
+from fuseboard.adapters.stores.records import ADDED, ADDED_INDEX, APPLICATION_ID, DDL, SCHEMA_VERSION
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.errors import ConfigError
 
@@ -51,6 +52,28 @@ def load_state(connection: sqlite3.Connection) -> dict[str, Cell]:
     """Every cell on file, those past their time too: only who asks knows what time it is."""
     rows = connection.execute("SELECT key, value, version, expires_at FROM state")
     return {key: Cell(json.loads(value), version, expires_at) for key, value, version, expires_at in rows}
+
+
+def cells_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Cell]:
+    """The cells of these keys that are on file, those past their time too."""
+    sql = "SELECT value, version, expires_at FROM state WHERE key = ?"
+    cells = {}
+    for key in keys:
+        row = connection.execute(sql, (key,)).fetchone()
+        if row is not None:
+            cells[key] = Cell(json.loads(row[0]), row[1], row[2])
+    return cells
+
+
+def admitted(connection: sqlite3.Connection, call: str) -> bool:
+    """Whether the call was let through, and charged."""
+    return connection.execute("SELECT 1 FROM calls WHERE id = ? AND NOT final", (call,)).fetchone() is not None
+
+
+def newest_at(connection: sqlite3.Connection) -> float:
+    """When the newest call on record began (Unix seconds), -inf where there is none."""
+    newest = connection.execute("SELECT max(at) FROM calls").fetchone()[0]
+    return float("-inf") if newest is None else float(newest)
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
@@ -95,9 +118,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, lock_timeout_s: float) 
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     else:
         # A process of an older version that still runs may have set its mark on a ledger that was upgraded already.
-        for column in ADDED_COLUMNS:
+        for column, statement in ADDED:
             if not _has_column(connection, column):
-                connection.execute(f"ALTER TABLE calls ADD COLUMN {column} TEXT")
+                connection.execute(statement)
+        connection.execute(ADDED_INDEX)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain, groupby
 
 from fuseboard.adapters.stores import records
+from fuseboard.adapters.stores.database import admitted, cells_of, load_state, newest_at
 from fuseboard.adapters.stores.records import Batch, Row
+from fuseboard.adapters.stores.table import Cell
 
 _log = logging.getLogger("fuseboard.stores")
 
@@ -25,16 +27,39 @@ class LedgerFile:
         self._connection = connection
         self._synced: bool | None = None
 
-    def write(self, batch: Batch, *, durable: bool) -> None:
+    def write(self, batch: Batch | Callable[[], Batch], *, durable: bool, touch: bool = True) -> None:
         """Write the batch as one transaction, or nothing; ``durable``: return once it would survive a power cut.
 
-        An empty batch writes what is there already, which shows whether the disk takes anything.
+        A function is asked for the batch within the transaction, where what it reads is what it writes upon; it may be
+        asked twice. With ``touch`` an empty batch writes what is there already, which shows whether the disk takes
+        anything.
         """
         self._sync(durable)
+        ask = batch if callable(batch) else lambda: batch
         try:
-            self._transact(batch, list)
+            self._transact(ask, list, touch)
         except UnicodeEncodeError:
-            self._transact(batch, lambda rows: list(records.scrubbed(rows)))
+            self._transact(ask, lambda rows: list(records.scrubbed(rows)), touch)
+
+    def cells(self, keys: Iterable[str]) -> dict[str, Cell]:
+        """The cells of these keys that are on file, those past their time too."""
+        return cells_of(self._connection, keys)
+
+    def all_cells(self) -> dict[str, Cell]:
+        return load_state(self._connection)
+
+    def admitted(self, call: str) -> bool:
+        """Whether the call was let through, and charged."""
+        return admitted(self._connection, call)
+
+    def is_open(self, call: str) -> bool:
+        """Whether the call was let through and has no end yet."""
+        sql = "SELECT 1 FROM calls WHERE id = ? AND NOT final AND truth IS NULL"
+        return self._connection.execute(sql, (call,)).fetchone() is not None
+
+    def newest_at(self) -> float:
+        """When the newest call on record began (Unix seconds)."""
+        return newest_at(self._connection)
 
     def prune(self, before: float, at: float) -> bool:
         """Delete state that has expired at ``at``, and some of the calls that began before ``before`` (Unix seconds).
@@ -50,11 +75,12 @@ class LedgerFile:
     def close(self) -> None:
         self._connection.close()
 
-    def _transact(self, batch: Batch, clean: Callable[[list[Row]], list[Row]]) -> None:
+    def _transact(self, ask: Callable[[], Batch], clean: Callable[[list[Row]], list[Row]], touch: bool) -> None:
         execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
-            if not batch:
+            batch = ask()
+            if touch and not batch:
                 execute(f"PRAGMA user_version = {records.SCHEMA_VERSION}")
             self._rows(records.insert_calls, clean(batch.inserts()))
             ends = clean(batch.updates())

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from fuseboard.adapters.stores.database import check_version
+from fuseboard.adapters.stores.database import cells_of, check_version
 from fuseboard.errors import ConfigError
+from fuseboard.state import Snapshot
 
 UNKNOWN = "unknown"
 """The truth of a call without a recorded end: it is under way, or the process died with it."""
@@ -67,6 +68,14 @@ class Call:
     """What was sent in place of ``arguments``, in the same form; ``None`` where that is the same."""
     continues: str | None = None
     """The id of the first round, where this is a later round of one logical call."""
+    confidence: str | None = None
+    """How surely the run is known: ``signed``, ``claimed``, ``connection`` or ``inferred``."""
+    depth: int = 0
+    """How many calls under way this one stood on."""
+    root: str | None = None
+    """The run at the bottom of them, where it is another."""
+    parent: str | None = None
+    """The id of the call that it stood on."""
 
     @property
     def ended(self) -> bool:
@@ -103,7 +112,9 @@ class Run:
 
 
 # An older ledger that no writer has opened since has no such columns. Of two the first counts, the ledger's own.
-_CALL = "SELECT *, NULL AS sent, NULL AS continues FROM calls"
+_CALL = (
+    "SELECT *, NULL AS sent, NULL AS continues, NULL AS confidence, 0 AS depth, NULL AS root, NULL AS parent FROM calls"
+)
 # Who and how come from the run's newest call.
 _RUN = """
 SELECT run, run_source, principal, client, transport, era, config, began, last, calls, denied, failed, output
@@ -134,6 +145,11 @@ class LedgerReader:
         """The runs with the newest calls, newest first."""
         where, values = ("WHERE principal = ?", [principal]) if principal is not None else ("", [])
         return [Run(*row) for row in self._connection.execute(_RUN.format(where=where), [*values, limit])]
+
+    def recent_runs(self, limit: int, *, among: int = 1000) -> list[Run]:
+        """The same of the newest ``among`` calls, for those who ask every second: no others are looked through."""
+        where = "WHERE run IN (SELECT run FROM calls ORDER BY rowid DESC LIMIT ?)"
+        return [Run(*row) for row in self._connection.execute(_RUN.format(where=where), [among, limit])]
 
     def run(self, run: str) -> Run | None:
         """One run by its whole name."""
@@ -174,6 +190,13 @@ class LedgerReader:
     def since(self, rowid: int) -> list[Call]:
         """Calls recorded after ``rowid``, in order; 0 is before the first."""
         return list(self._calls(f"{_CALL} WHERE rowid > ? ORDER BY rowid", rowid))
+
+    def state(self, keys: Sequence[str], *, at: float) -> Snapshot:
+        """Run state as it is on file, of what is alive at ``at``. A process that is alone writes it after a moment."""
+        cells = {key: cell for key, cell in cells_of(self._connection, keys).items() if at < cell.expires_at}
+        return Snapshot(
+            {key: cell.value for key, cell in cells.items()}, {key: cell.version for key, cell in cells.items()}
+        )
 
     def at_rows(self, rowids: Sequence[int]) -> list[Call]:
         """The calls at these rows as they stand now, in order."""

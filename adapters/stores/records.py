@@ -15,10 +15,11 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from fuseboard.adapters.stores.reaping import Held
 from fuseboard.adapters.stores.table import Cell
 from fuseboard.ports import Concluded, Entry, Proposed
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x46757365  # "Fuse"
 
 DDL = """
@@ -60,10 +61,17 @@ CREATE TABLE calls (
   result_reason    TEXT,
   result_checks    TEXT,              -- JSON
   sent             TEXT,              -- like arguments where something else was sent (since version 2)
-  continues        TEXT               -- the id of the call whose later round this is (since version 3)
+  continues        TEXT,              -- the id of the call whose later round this is (since version 3)
+  held_until       REAL,              -- Unix seconds: until when the call holds parts of budgets (since version 4)
+  held             TEXT,              -- JSON: what it holds, by account
+  confidence       TEXT,              -- how surely the run is known (since version 4)
+  depth            INTEGER DEFAULT 0, -- how many calls under way stand below this one
+  root             TEXT,              -- the run at the bottom of them, where it is another
+  parent           TEXT               -- the id of the call that it stands on
 );
 CREATE INDEX calls_by_run ON calls (run, seq);
 CREATE INDEX calls_by_at ON calls (at);
+CREATE INDEX calls_held ON calls (held_until) WHERE held_until IS NOT NULL AND truth IS NULL;
 CREATE TABLE state (
   key        TEXT PRIMARY KEY,
   value      TEXT NOT NULL,           -- JSON
@@ -72,8 +80,27 @@ CREATE TABLE state (
 ) WITHOUT ROWID;
 """
 
-ADDED_COLUMNS = ("sent", "continues")
-"""Columns of text that came with version 2 and 3."""
+ADDED = (
+    ("sent", "ALTER TABLE calls ADD COLUMN sent TEXT"),
+    ("continues", "ALTER TABLE calls ADD COLUMN continues TEXT"),
+    ("held_until", "ALTER TABLE calls ADD COLUMN held_until REAL"),
+    ("held", "ALTER TABLE calls ADD COLUMN held TEXT"),
+    ("confidence", "ALTER TABLE calls ADD COLUMN confidence TEXT"),
+    ("depth", "ALTER TABLE calls ADD COLUMN depth INTEGER DEFAULT 0"),
+    ("root", "ALTER TABLE calls ADD COLUMN root TEXT"),
+    ("parent", "ALTER TABLE calls ADD COLUMN parent TEXT"),
+)
+"""Columns that came with versions 2, 3 and 4, and how an older ledger gets them."""
+
+ADDED_INDEX = (
+    "CREATE INDEX IF NOT EXISTS calls_held ON calls (held_until) WHERE held_until IS NOT NULL AND truth IS NULL"
+)
+
+NEWEST = "store/version"
+"""The cell whose version is that of the newest write by anyone, so that versions never go back between processes."""
+
+FOR_EVER = 1e18
+"""An ``expires_at`` that never comes (Unix seconds)."""
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -91,13 +118,17 @@ def _column(name: str) -> str:
     return "ended_at" if name == "at" else f"result_{name}" if name in _PROPOSED else name
 
 
-BEGINNING = (*_PROPOSED, *_APART)
+_HELD = ("held_until", "held")
+_HOLDING = len(_HELD)
+BEGINNING = (*_PROPOSED, *_APART, *_HELD)
 ENDING = (*map(_column, _CONCLUDED), "truth", "result_checks", *map(_column, _RARE))
 
 
-def beginning(entry: Proposed) -> Row:
+def beginning(entry: Proposed, held: Held | None = None) -> Row:
     # Plain text and numbers: for a bool, an enum or None, sqlite3 goes looking for an adapter, dearer than the binding.
-    return (*_of_proposed(entry), str(entry.era), str(entry.effect), int(entry.final), to_json(entry.checks))
+    until, holds = (held.until, to_json(held.holds)) if held else (None, None)
+    fixed = (str(entry.era), str(entry.effect), int(entry.final), to_json(entry.checks))
+    return (*_of_proposed(entry), *fixed, until, holds)
 
 
 def ending(entry: Concluded) -> Row:
@@ -114,11 +145,14 @@ class Batch:
     ended: dict[str, Row] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
 
-    def add(self, entry: Entry | None, cells: Mapping[str, Cell] | None) -> None:
+    def add(self, entry: Entry | None, cells: Mapping[str, Cell] | None, held: Held | None = None) -> None:
         if cells:
             self.cells.update(cells)
         if isinstance(entry, Proposed):
-            self.begun[entry.id] = beginning(entry)
+            row, before = beginning(entry, held), self.begun.get(entry.id)
+            if before is not None and before[-1] is not None:
+                row = (*row[:-_HOLDING], *before[-_HOLDING:])  # what it held when it was admitted
+            self.begun[entry.id] = row
         elif entry is not None:
             self.ended[entry.id] = ending(entry)
 
@@ -139,9 +173,14 @@ class Batch:
 
 @cache
 def insert_calls(rows: int, width: int) -> str:
-    """A row that is there already came through in a COMMIT that seemed to fail, and is tried again."""
+    """A row that is there already came through in a COMMIT that seemed to fail and is tried again, or was a refusal
+    before the call was judged anew. What it held when it was first admitted stays.
+    """
     columns = (*BEGINNING, *ENDING)[:width]
-    sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name in ENDING) or "id = id"
+    sets = ", ".join(
+        f"{name} = coalesce(calls.{name}, excluded.{name})" if name in _HELD else f"{name} = excluded.{name}"
+        for name in columns
+    )
     values = _values(rows, width)
     return f"INSERT INTO calls ({', '.join(columns)}) {values} ON CONFLICT (id) DO UPDATE SET {sets}"
 
@@ -149,6 +188,8 @@ def insert_calls(rows: int, width: int) -> str:
 @cache
 def update_calls(rows: int, width: int) -> str:
     sets = ", ".join(f"{name} = v.column{n}" for n, name in enumerate(ENDING[: width - 1], start=2))
+    if width <= len(ENDING):
+        sets += ", error = NULL"  # a call that was given up for lost has come to its end after all
     return f"UPDATE calls SET {sets} FROM ({_values(rows, width)}) AS v WHERE calls.id = v.column1"
 
 

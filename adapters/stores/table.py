@@ -7,12 +7,13 @@ expired and was made anew never looks unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from fuseboard import accounts
-from fuseboard.state import EMPTY, Add, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
+from fuseboard.state import EMPTY, Add, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
 
 REFUSED: Final = object()
+_Valued: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle
 _SWEEP_EVERY = 1024
 
 
@@ -34,6 +35,16 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._cells)
+
+    @property
+    def version(self) -> int:
+        """The version of the newest write."""
+        return self._version
+
+    def take(self, cells: Mapping[str, Cell]) -> None:
+        """Take over cells that were written elsewhere."""
+        self._cells.update(cells)
+        self._version = max(self._version, *(cell.version for cell in cells.values())) if cells else self._version
 
     def read(self, keys: Iterable[str], *, at: float) -> Snapshot:
         """What is alive at ``at``. An absent key has version 0, so that a ``Put`` can ask that it still be absent."""
@@ -59,6 +70,10 @@ class Table:
             if isinstance(write, Put) and self._changed_since(read, key, at):
                 return None
             cell = changed.get(key) or self._live(key, at)
+            if isinstance(write, Expire):
+                if cell is not None:
+                    changed[key] = Cell(cell.value, version, min(cell.expires_at, at + write.ttl_s))
+                continue
             value = _written(cell.value if cell else None, write, at)
             if value is REFUSED:
                 return None
@@ -85,7 +100,7 @@ class Table:
             self._sweep_in = max(_SWEEP_EVERY, len(self._cells))
 
 
-def _written(before: Any, write: Write, at: float) -> Any:
+def _written(before: Any, write: _Valued, at: float) -> Any:
     """The value after a write, :data:`REFUSED` where a ceiling or a rate does not let it be written."""
     match write:
         case Put(value=value):

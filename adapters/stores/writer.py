@@ -5,8 +5,12 @@ one fsync. A batch with a durable job is written at once under ``synchronous=FUL
 returns). One without lingers first, so that a busy proxy commits some tens of times a second and not once a call,
 and is written under ``NORMAL``: it survives a crash of the process but the tail may be lost in a power cut.
 
-When the disk fails, every durable job of the batch fails, new jobs are refused, and the rest is kept and tried again
-each second, and whenever somebody asks.
+When the disk fails, every job of the batch that is waited for fails, new jobs are refused, and the rest is kept and
+tried again each second, and whenever somebody asks.
+
+The thread also minds the door (:mod:`fuseboard.adapters.stores.door`). While we are alone the event loop decides in
+memory; when somebody knocks, what it decided is written out, and from then on commits are decided here, within the
+transaction that writes them. When the others have gone the state is loaded again.
 """
 
 from __future__ import annotations
@@ -15,41 +19,61 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import TypeAlias
 
+from fuseboard.adapters.stores.door import Door
+from fuseboard.adapters.stores.jobs import Job, decided, ruled
 from fuseboard.adapters.stores.ledger_file import LedgerFile, is_disk_fault
-from fuseboard.adapters.stores.records import Batch
-from fuseboard.adapters.stores.table import Cell
+from fuseboard.adapters.stores.records import FOR_EVER, NEWEST, Batch
+from fuseboard.adapters.stores.sole import Admitted, Sole
+from fuseboard.adapters.stores.table import Cell, Table
 from fuseboard.errors import StoreUnavailable
-from fuseboard.ports import Entry, Proposed
+from fuseboard.ports import Proposed
 
 _log = logging.getLogger("fuseboard.stores")
 
 _LINGER_S = 0.02
+_PATIENCE_S = 5.0
 _RETRY_S = 1.0
 _BATCH = 2048
+_LOOK_S = 0.25
+"""How often the thread looks whether somebody knocks."""
+_ALONE_AGAIN_S = 1.0
+"""How often it looks whether the others have gone."""
+_TAKEN_OVER_AT_ONCE = 64
+"""Commits that are decided while the event loop may wait for it: well under a millisecond."""
 
-
-class Job(NamedTuple):
-    """One commit on its way. ``done`` is set where someone waits for the disk; it belongs to the loop that waits."""
-
-    entry: Entry | None
-    cells: Mapping[str, Cell] | None
-    done: asyncio.Future[None] | None
+Answer: TypeAlias = bool | Exception
 
 
 class Writer:
-    """Owns the connection from the moment it is made. What is public is for the event loop's thread."""
+    """Owns the connection and the door from the moment it is made. What is public is for the event loop's thread."""
 
-    def __init__(self, connection: sqlite3.Connection, *, limit: int, linger_s: float = _LINGER_S) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        door: Door,
+        sole: Sole,
+        *,
+        limit: int,
+        linger_s: float = _LINGER_S,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
         self.fault: str | None = None
         """Why the disk cannot be written just now."""
         self.closed = False
         self._file = LedgerFile(connection)
+        self._door = door
+        self._sole = sole
+        self._patience_s = patience_s
+        self._look_at = 0.0
+        self._alone_at = time.monotonic() + _ALONE_AGAIN_S
+        self._handover: Job | None = None
         self._limit = limit
         self._linger_s = linger_s
         self._jobs: deque[Job] = deque()
@@ -70,7 +94,7 @@ class Writer:
         return len(self._jobs) >= self._limit
 
     def put(self, job: Job) -> None:
-        """Hand over a job; never waits. A durable one wakes the thread, another only where it sleeps."""
+        """Hand over a job; never waits. One that is waited for wakes the thread, another only where it sleeps."""
         self._jobs.append(job)
         if job.done is not None:
             self._loop = job.done.get_loop()
@@ -110,7 +134,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         self.hurry()
         await loop.run_in_executor(None, self._thread.join)
-        self._settle((), None)
+        self._settle(())
 
     # The thread's side
 
@@ -126,27 +150,32 @@ class Writer:
         if lost:
             _log.critical("%d commits on their way to the ledger are lost: %s", lost, self.fault)
         self._file.close()
+        self._door.leave()
 
     def _cycle(self) -> None:
         """Write one batch."""
         # Before draining: what is put from here on rings again.
         self._urgent = False
-        jobs = self._kept + [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
-        self._kept = []
-        if self._jobs:
-            self._urgent = True
+        jobs: list[Job] = []
+        answers: Sequence[Answer] = ()
         try:
+            if time.monotonic() >= self._look_at:
+                self._mind_the_door()
+            jobs = self._kept + [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
+            self._kept = []
+            if self._jobs:
+                self._urgent = True
             if self._prune and not self._file.prune(*self._prune):
                 self._prune = None
             if jobs or self.fault:
-                self._write(jobs)
+                answers = self._write(jobs)
         except Exception as error:  # A thread's root: whatever happens, who waits is told and the thread lives on.
             if is_disk_fault(error):
                 self._fail(jobs, error)
             else:
                 self._sift(jobs)
         else:
-            self._succeed(jobs)
+            self._succeed(jobs, answers)
 
     def _wait(self) -> None:
         """Sleep until there is work, then linger for more, unless someone waits for the disk.
@@ -158,6 +187,10 @@ class Writer:
             self._asleep = True
             # A job put before the flag was seen rings no bell, so look once more before sleeping.
             while not self._jobs and not self._urgent and not self._prune:
+                if self._door.locks:
+                    with suppress(Empty):
+                        self._bell.get(timeout=_LOOK_S)
+                    break  # a cycle looks at the door
                 self._bell.get()
             self._asleep = False
         patience_s = _RETRY_S if self.fault else self._linger_s
@@ -165,58 +198,141 @@ class Writer:
             while not self._urgent:
                 self._bell.get(timeout=patience_s)
 
-    def _write(self, jobs: Sequence[Job]) -> None:
-        batch = Batch()
-        for job in jobs:
-            batch.add(job.entry, job.cells)
-        self._file.write(batch, durable=any(job.done for job in jobs))
+    def _write(self, jobs: Sequence[Job]) -> Sequence[Answer]:
+        if not self._door.inside:
+            self._door.join(patience_s=self._patience_s)
+        answers: Sequence[Answer] = ()
+
+        def ask() -> Batch:
+            nonlocal answers
+            batch, answers = ruled(jobs, self._file)
+            return batch
+
+        durable = any(job.durable for job in jobs)
+        self._file.write(ask, durable=durable, touch=durable or not jobs)
+        return answers
 
     def _sift(self, jobs: Sequence[Job]) -> None:
         """Write the jobs one by one: a mistake in one of them costs no other its record."""
         for n, job in enumerate(jobs):
             try:
-                self._write([job])
+                answers = self._write([job])
             except Exception as error:
                 if is_disk_fault(error):
                     self._fail(jobs[n:], error)
                     return
                 _log.exception("call %s cannot be written to the ledger and is lost", job.entry and job.entry.id)
-                self._signal([job], repr(error))
+                self._signal([job], [unavailable(repr(error))])
             else:
-                self._succeed([job])
+                self._succeed([job], answers)
 
-    def _succeed(self, jobs: Sequence[Job]) -> None:
+    def _succeed(self, jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
         if self.fault:
             self.fault = None
             _log.warning("the ledger can be written again")
-        self._signal(jobs, None)
+        self._signal(jobs, answers)
+        if self._handover is not None and any(job is self._handover for job in jobs):
+            self._handover = None
+            self._sole.on_file.set()
+            try:
+                self._door.let_in(patience_s=self._patience_s)
+            except sqlite3.Error as error:
+                _log.error("the run state was handed over, and not shared: %s", error)  # the next batch tries again
 
     def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
         """Tell who waits, and keep what must still be written."""
         if self.fault != str(error):
             _log.error("the ledger cannot be written, commits are refused: %s", error)
         self.fault = str(error)
-        self._kept += map(_again, jobs)
-        self._signal(jobs, self.fault)
+        self._kept += [again for job in jobs if (again := self._again(job)) is not None]
+        self._signal(jobs, [unavailable(self.fault) for _ in jobs])
 
-    def _signal(self, jobs: Sequence[Job], fault: str | None) -> None:
+    def _again(self, job: Job) -> Job | None:
+        """The job as it is tried again, with nobody waiting, or ``None`` where nothing is left of it.
+
+        A proposal that is waited for is left out: its call is refused now, and a late record would say otherwise. What
+        it changed in memory stays. So does the end of a call, even where what it writes was not decided yet.
+        """
+        proposed = isinstance(job.entry, Proposed)
+        if job.done is None:
+            return job
+        if job.if_open or (job.undecided and (proposed or job.entry is None)):
+            return None
+        left = job._replace(entry=None if proposed else job.entry, done=None)
+        if job is self._handover:
+            self._handover = left
+        return left
+
+    # The door
+
+    def _mind_the_door(self) -> None:
+        """Let in who knocks, or be alone again where the others have gone."""
+        now = time.monotonic()
+        self._look_at = now + _LOOK_S
+        door, sole = self._door, self._sole
+        if sole.table is not None:
+            if door.knocked():
+                self._share()
+        elif self._handover is None and now >= self._alone_at and door.locks and not self.fault and not self.closed:
+            self._alone_at = now + _ALONE_AGAIN_S
+            if door.alone or door.try_alone():
+                self._take_over()
+            elif not door.inside:
+                door.join(patience_s=self._patience_s)
+
+    def _share(self) -> None:
+        """Decide no more in memory. The last job of that time is the sign that the file holds all of it."""
+        sole = self._sole
+        with sole.lock:
+            assert sole.table is not None
+            newest = Cell(None, sole.table.version, FOR_EVER)
+            self._handover = Job(None, {NEWEST: newest})
+            sole.table = None
+            sole.on_file.clear()
+            self._jobs.append(self._handover)
+        self._urgent = True
+
+    def _take_over(self) -> None:
+        """Decide in memory from now on; what waits is decided there already. Nobody else can write meanwhile."""
+        sole = self._sole
+        table, before = Table(self._file.all_cells()), self._file.newest_at()
+        with sole.lock:
+            if len(self._jobs) > _TAKEN_OVER_AT_ONCE:
+                return
+            jobs, here = [*self._jobs], set[str]()
+            rulings = [job if job.if_open else decided(job, table, here, self._file) for job in jobs]
+            for _ in jobs:
+                self._jobs.popleft()
+            sole.admitted = Admitted(before)
+            for job in jobs:
+                if isinstance(job.entry, Proposed) and job.entry.id in here:
+                    sole.admitted.add(job.entry.id, job.entry.at)
+            sole.table = table
+        self._kept += [ruling for ruling in rulings if isinstance(ruling, Job)]
+        for job, ruling in zip(jobs, rulings, strict=True):
+            if not isinstance(ruling, Job):
+                self._signal([job], [ruling])
+
+    # Back to the event loop
+
+    def _signal(self, jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
         """One call into the loop for the whole batch."""
-        done = [job.done for job in jobs if job.done]
+        done = [(job.done, answer) for job, answer in zip(jobs, answers, strict=True) if job.done]
         if (not done and not self._crowd) or self._loop is None:
             return
         try:
-            self._loop.call_soon_threadsafe(self._settle, done, fault)
+            self._loop.call_soon_threadsafe(self._settle, done)
         except RuntimeError:
             _log.debug("the event loop has gone, nobody waits any more")
 
-    def _settle(self, done: Sequence[asyncio.Future[None]], fault: str | None) -> None:
-        for future in done:
+    def _settle(self, done: Sequence[tuple[asyncio.Future[bool], Answer]]) -> None:
+        for future, answer in done:
             if future.done():
                 continue
-            if fault is None:
-                future.set_result(None)
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
             else:
-                future.set_exception(unavailable(fault))
+                future.set_result(answer)
         while self._crowd:
             waiter = self._crowd.popleft()
             if not waiter.done():
@@ -225,12 +341,3 @@ class Writer:
 
 def unavailable(fault: str) -> StoreUnavailable:
     return StoreUnavailable(f"the ledger cannot be written: {fault}")
-
-
-def _again(job: Job) -> Job:
-    """The job as it is tried again, with nobody waiting.
-
-    A proposal that was to be durable is left out: its call is refused now, and a late record would say otherwise.
-    """
-    entry = None if job.done and isinstance(job.entry, Proposed) else job.entry
-    return Job(entry, job.cells, None)

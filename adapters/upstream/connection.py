@@ -173,6 +173,9 @@ class Response:
         except zlib.error as fault:
             self.close()
             raise Dropped(f"not encoded as it says: {fault}") from None
+        if self._inflate.unused_data:  # zlib keeps all of it, for as long as it comes
+            self.close()
+            raise Dropped("it goes on after the end of what it encodes")
         if self._inflate.unconsumed_tail:
             self._chunks.insert(0, self._inflate.unconsumed_tail)
         return inflated
@@ -252,6 +255,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        self._parser = None  # type: ignore[assignment]  # it holds us: one would have to be found by the collector
         self._on_gone(self)
         response = self._response
         if response is not None and exc is None and self._ends_with_connection(response):

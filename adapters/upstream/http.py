@@ -7,7 +7,7 @@ when the first HTTP upstream is about to be connected: a proxy over pipes needs 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -51,7 +51,13 @@ class HttpLink:
         return self._open
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         """See :class:`fuseboard.ports.Link`. The values of ``headers`` are sent as they are, so already encoded."""
         stamps = self._stamps.copy()

@@ -137,11 +137,12 @@ class HttpPool:
     async def _connect(self, target: Target) -> Connection:
         def idle(connection: Connection) -> None:
             connection.idle_since_s = loop.time()
-            self._idle.setdefault(target.place, []).append(connection)
+            self._idle.setdefault(place, []).append(connection)
             if self._sweeping is None:
                 self._sweeping = loop.call_later(IDLE_S, self._sweep)
 
         loop = asyncio.get_running_loop()
+        place = target.place  # a kept connection may outlive whoever opened it, and keeps nothing of his
         tls = self._context() if target.tls else None
         try:
             async with asyncio.timeout(self._connect_timeout_s):

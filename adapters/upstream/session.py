@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -70,10 +70,16 @@ class SessionLink(HttpLink):
         self._tasks = tasks
         self._version: str | None = None
         self._listening: anyio.CancelScope | None = None
-        self._asked = Asked(self, inbound, tasks, self._post)
+        self._asked = Asked(self, inbound, tasks, self._post, name=name)
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         id = self._mint_id()
         try:
@@ -138,7 +144,7 @@ class SessionLink(HttpLink):
             raise UpstreamUnreachable(
                 name,
                 f"{name} answered HTTP {status} to the first message: this URL is no Streamable HTTP endpoint. "
-                "For a server of the older HTTP+SSE transport, set `type: sse`.",
+                "For a server of the older HTTP+SSE transport, set `type: sse` (`--sse` with `wrap`).",
             )
 
     def _ended(self) -> str:

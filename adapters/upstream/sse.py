@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -60,6 +60,8 @@ class SseLink:
         self._refusal: str | None = None
         self._unsent: deque[bytes] = deque()
         self._unsent_bytes = 0
+        self._large: bytes | None = None
+        """The one frame that waits although it is too large by itself."""
         self._wake = anyio.Event()
         self._running = anyio.CancelScope()
         self._peer = Peer(self._enqueue, inbound, name=name, on_lost=inbound.lost)
@@ -105,10 +107,16 @@ class SseLink:
         return self._peer.open
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] = _NO_HEADERS
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         """See :class:`fuseboard.ports.Link`. On this transport nothing links what the upstream asks to a ``scope``."""
-        return await self._peer.request(method, params)
+        return await self._peer.request(method, params, on_id)
 
     async def notify(self, method: str, params: bytes | None) -> None:
         self._peer.notify(method, params)
@@ -137,7 +145,9 @@ class SseLink:
     def _enqueue(self, frame: bytes) -> None:
         self._unsent.append(frame)
         self._unsent_bytes += len(frame)
-        if self._unsent_bytes > UNSENT_LIMIT_BYTES:
+        if self._large is None and len(frame) > UNSENT_LIMIT_BYTES:
+            self._large = frame
+        if self._unsent_bytes - len(self._large or b"") > UNSENT_LIMIT_BYTES:
             _log.error("%s does not accept its messages; it is given up", self._name)
             self._lose(f"{self._name} does not accept its messages")
         self._wake.set()
@@ -190,6 +200,8 @@ class SseLink:
             while self._unsent:
                 frame = self._unsent.popleft()
                 self._unsent_bytes -= len(frame)
+                if frame is self._large:
+                    self._large = None
                 await self._post(frame)
 
     async def _post(self, frame: bytes) -> None:

@@ -81,6 +81,11 @@ class _Child(asyncio.SubprocessProtocol):
         self.on_exit()
         self._end()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The child and its pipes are gone. Nobody is called any more, nor kept alive by what would call him."""
+        self.on_gone = self.on_exit = lambda: None
+        self._stdout = self._stderr = Lines(lambda line: None, lambda head: None, limit_bytes=1)
+
     def _end(self) -> None:
         if not self.gone.is_set():
             self.gone.set()
@@ -177,11 +182,17 @@ class StdioLink:
             guardian.watch(self._group)
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         if self._child.parting and self._peer.open:
             raise Undelivered(self._name, f"{self._name} is ending")
-        return await self._peer.request(method, params)
+        return await self._peer.request(method, params, on_id)
 
     async def notify(self, method: str, params: bytes | None) -> None:
         self._peer.notify(method, params)
@@ -200,7 +211,7 @@ class StdioLink:
             self._peer.lost(f"{self._name} was stopped")
             stdin: Any = self._transport.get_pipe_transport(0)
             strays = descendants.strays(self._group) if self.runs else set()
-            self._outbox.flush()
+            self._outbox.close()
             stdin.close()
             for number in (None, signal.SIGTERM, signal.SIGKILL):
                 if number is not None:

@@ -8,6 +8,8 @@ counted in the upstream's losses.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -19,10 +21,12 @@ from fuseboard import era
 from fuseboard.bridges import handshake_introduction, handshake_results
 from fuseboard.bridges.handshake_subscriptions import EMPTY_RESULT, Subscriptions
 from fuseboard.bridges.input_rounds import InputRounds, Unanswerable
+from fuseboard.bridges.rising import Rising
 from fuseboard.era import Era
 from fuseboard.errors import INVALID_PARAMS, METHOD_NOT_FOUND
 from fuseboard.ports import Failure, Reply, Result, Scope
 from fuseboard.scopes import NOWHERE
+from fuseboard.upstreams.calls import progress_token
 from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.seats import TOOLS_CHANGED, Refused
 from fuseboard.upstreams.shared import SharedSeat
@@ -40,6 +44,21 @@ _GONE: Final = frozenset({"initialize", "server/discover", "subscriptions/listen
 """What belongs to one era alone. The tasks of 2025-11-25 and those of 2026-07-28 share names and nothing else."""
 
 
+@dataclass(slots=True)
+class Envelope:
+    """What every stateless request says of its client."""
+
+    client_info: Any
+    capabilities: Mapping[str, Any]
+    log_level: str | None = None
+
+    def __call__(self, params: bytes | None) -> bytes:
+        """The client's params with it."""
+        return era.with_envelope(
+            params, client_info=self.client_info, capabilities=self.capabilities, log_level=self.log_level
+        )
+
+
 class ForHandshakeClient:
     """A stateless upstream's seat for one session of the handshake era. ``back`` is the way to its client."""
 
@@ -49,13 +68,11 @@ class ForHandshakeClient:
         self, shared: SharedSeat, tasks: anyio.abc.TaskGroup, back: Scope, *, client_info: Any, capabilities: Any
     ) -> None:
         self._shared = shared
-        self._back = back
-        self._client_info = client_info
         self._capabilities = handshake_introduction.client_capabilities(capabilities)
+        self.envelope = Envelope(client_info, self._capabilities)
         # The upstream may show other tools to a client of other capabilities.
         self._listing = shared.listing(b"bridged\n" + _CANONICAL(self._capabilities))
-        self._log_level: str | None = None
-        self._subscriptions = Subscriptions(shared, tasks, self.envelope, self._tell)
+        self._subscriptions = Subscriptions(shared, tasks, self.envelope, partial(_tell, self._listing, back))
         self._discovered = b"{}"
         self._lists: tuple[str, ...] = ()
 
@@ -65,12 +82,6 @@ class ForHandshakeClient:
 
     def listing(self, key: bytes) -> Listing:
         return self._listing
-
-    def envelope(self, params: bytes | None) -> bytes:
-        """The client's params in the envelope that every stateless request carries."""
-        return era.with_envelope(
-            params, client_info=self._client_info, capabilities=self._capabilities, log_level=self._log_level
-        )
 
     async def open(self) -> None:
         """Learn what the upstream offers to this client, and listen for what it will tell of.
@@ -126,6 +137,9 @@ class ForHandshakeClient:
     async def _ask(self, method: str, params: bytes, scope: Scope, headers: Mapping[str, str]) -> Reply:
         """Send the request, and again with what the upstream wants to know first, until it has its answer."""
         rounds: InputRounds | None = None
+        rising: Rising | None = None
+        if progress_token(params) is not None:
+            scope = rising = Rising(scope, self.upstream.losses)
         sent = params
         while True:
             reply = await self._shared.request(method, sent, scope, headers=headers)
@@ -139,6 +153,8 @@ class ForHandshakeClient:
                 capabilities=self._capabilities,
                 losses=self.upstream.losses,
             )
+            if rising is not None:
+                rising.again = True
             try:
                 sent = await rounds.next(reply)
             except Unanswerable as fault:
@@ -152,13 +168,14 @@ class ForHandshakeClient:
         level = _text(params, "level")
         if level not in LEVELS:
             return _invalid("logging/setLevel", "level", f"one of {', '.join(LEVELS)}")
-        self._log_level = level
+        self.envelope.log_level = level
         return EMPTY_RESULT
 
-    def _tell(self, method: str, params: bytes | None) -> None:
-        if method == TOOLS_CHANGED:
-            self._listing.catalog.changed()
-        self._back.notify(method, params)
+
+def _tell(listing: Listing, back: Scope, method: str, params: bytes | None) -> None:
+    if method == TOOLS_CHANGED:
+        listing.catalog.changed()
+    back.notify(method, params)
 
 
 def _text(params: bytes | None, field: str) -> str | None:

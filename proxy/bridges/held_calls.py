@@ -19,7 +19,9 @@ import anyio.abc
 import msgspec
 
 from fuseboard.bridges import questions
+from fuseboard.bridges.listening import CHANGES
 from fuseboard.bridges.losses import Losses
+from fuseboard.bridges.meanwhile import Meanwhile
 from fuseboard.errors import INTERNAL_ERROR, INVALID_PARAMS, ProtocolFault, UpstreamFault
 from fuseboard.ports import Reply, Result, Scope, Seal
 from fuseboard.wire import frames, splice
@@ -41,6 +43,9 @@ _log = logging.getLogger("fuseboard.bridge")
 _PURPOSE: Final = "held call"
 _NOT_PARAMS: Final = frozenset({"inputResponses", "requestState", "_meta"})
 """What may differ between a request and its retry. Progress tokens and traces stand in ``_meta``."""
+
+_FLOAT: Final = secrets.token_hex(8)
+"""What the text of such a number is marked with, so that 1.5 and "1.5" are two things and nobody can write the mark."""
 
 PONG: Final = Result(b"{}")
 
@@ -80,6 +85,8 @@ class HeldCall:
         self.turn = 0
         """The number of the token that is good now."""
         self.expires_at: float | None = None
+        self.forgotten = anyio.Event()
+        """Set once no token leads to it any more."""
         self._calls = calls
         self._send = send
         self._capabilities = capabilities
@@ -91,6 +98,8 @@ class HeldCall:
         self._news = anyio.Event()
         self._life = anyio.CancelScope()
         self._ear: Scope | None = None
+        self._last_ear: Scope | None = None
+        self._meanwhile = Meanwhile(losses)
 
     # The client's side.
 
@@ -99,7 +108,8 @@ class HeldCall:
 
         ``ear`` hears meanwhile what the upstream says.
         """
-        self._ear = ear
+        self._ear = self._last_ear = ear
+        self._meanwhile.tell(ear)
         try:
             while not self._over:
                 if not self._questions:
@@ -144,6 +154,7 @@ class HeldCall:
 
     def cancel(self) -> None:
         self._life.cancel()
+        self._meanwhile.lose()
 
     # The upstream's side.
 
@@ -167,6 +178,9 @@ class HeldCall:
             pages = questions.pages_required(reply)
             if not pages:
                 return reply
+            if len(pages) > HELD:
+                self._losses.count("pages to visit first: too many")
+                return reply
             if questions.refusal(questions.ELICIT, pages[0], self._capabilities) is not None:
                 self._losses.count("pages to visit first: not declared by the client")
                 return reply
@@ -189,8 +203,10 @@ class HeldCall:
     def notify(self, method: str, params: bytes | None) -> None:
         if self._ear is not None:
             self._ear.notify(method, params)
+        elif method in CHANGES and self._last_ear is not None:
+            self._last_ear.notify(method, params)  # which is for whoever listens, and not for the call
         else:
-            self._losses.count(f"{method}: came while the client was asked")
+            self._meanwhile.keep(method, params)
 
     def stream(self) -> None:
         if self._ear is not None:
@@ -207,7 +223,7 @@ class HeldCall:
         if (refused := questions.refusal(method, params, self._capabilities)) is not None:
             self._losses.count(f"{method}: not declared by the client")
             return refused
-        if self._over or len(self._questions) >= HELD or not self._calls.room_for(self):
+        if self._over or self.forgotten.is_set() or len(self._questions) >= HELD or not self._calls.room_for(self):
             self._losses.count(f"{method}: too many questions at once")
             return frames.failure(INTERNAL_ERROR, f"{method}: too many questions wait for this client already")
         self._asked += 1
@@ -244,6 +260,8 @@ class HeldCalls:
         self._principal = principal
         self._hold_s = hold_s
         self._held: dict[str, HeldCall] = {}
+        self._asking: set[HeldCall] = set()
+        """Those that are held and those that are about to be."""
 
     @property
     def handles(self) -> frozenset[str]:
@@ -251,7 +269,10 @@ class HeldCalls:
         return frozenset(self._held)
 
     def room_for(self, call: HeldCall) -> bool:
-        return call.handle in self._held or len(self._held) < HELD
+        """Whether this call may be held; from then on it may, or all that ask at the same moment could."""
+        if call not in self._asking and len(self._asking) < HELD:
+            self._asking.add(call)
+        return call in self._asking
 
     async def make(
         self, send: Send, ear: Scope, target: Target, *, capabilities: Mapping[str, Any], losses: Losses
@@ -285,8 +306,7 @@ class HeldCalls:
 
     async def close(self) -> None:
         for call in list(self._held.values()):
-            call.cancel()
-        self._held.clear()
+            self._forget(call)
 
     async def _claims(self, state: bytes | msgspec.Raw) -> _Claims:
         try:
@@ -322,12 +342,15 @@ class HeldCalls:
 
     async def _expire(self, call: HeldCall) -> None:
         """Free a call whose client does not come back. One that a request waits for has that request's deadline."""
-        await anyio.sleep(self._hold_s)
+        with anyio.move_on_after(self._hold_s):
+            await call.forgotten.wait()  # or each call that is over would be kept for as long, result and all
         if call.handle in self._held and not call.attended:
             self._forget(call)
 
     def _forget(self, call: HeldCall) -> None:
         self._held.pop(call.handle, None)
+        self._asking.discard(call)
+        call.forgotten.set()
         call.cancel()
 
 
@@ -336,7 +359,7 @@ def target_of(upstream: str, method: str, params: bytes | None) -> str:
 
     Numbers are compared as they are written but for integers: what was sent upstream is the first request alone.
     """
-    value = json.loads(params or b"{}", parse_float=str)
+    value = json.loads(params or b"{}", parse_float=_FLOAT.__add__)
     kept = {name: value[name] for name in value if name not in _NOT_PARAMS}
     canonical = json.dumps([upstream, method, kept], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

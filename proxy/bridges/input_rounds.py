@@ -20,6 +20,9 @@ from fuseboard.wire import frames, splice
 ROUNDS: Final = 16
 """How often one call may be sent again: a server that never has enough must not keep it for ever."""
 
+QUESTIONS: Final = 64
+"""How many questions a server may put at once."""
+
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 
@@ -105,6 +108,9 @@ class InputRounds:
             raise self._refusal(f"input in a form that cannot be read: {fault}", code=UPSTREAM_JUNK) from None
         if not required.inputRequests and required.state is None:
             raise self._refusal("input without saying which", code=UPSTREAM_JUNK)
+        if required.inputRequests and len(required.inputRequests) > QUESTIONS:
+            self._losses.count("questions: too many at once")
+            raise self._refusal(f"{len(required.inputRequests)} inputs at once; at most {QUESTIONS} are put")
         return required
 
     async def _answers(self, requests: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:

@@ -99,6 +99,7 @@ class ForStatelessClient:
 
         async def send(scope: Scope) -> Reply:
             with session.used():
+                await session.roots.put(scope)
                 return await session.carry(method, sent, scope, governed=True)
 
         reply = await self._held.make(

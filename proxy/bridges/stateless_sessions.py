@@ -13,6 +13,7 @@ import msgspec
 
 from fuseboard import era
 from fuseboard.bridges import questions
+from fuseboard.bridges.early_roots import EarlyRoots
 from fuseboard.bridges.hearing import LEVELS
 from fuseboard.bridges.listening import CHANGES, Listeners
 from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamUnreachable
@@ -68,6 +69,8 @@ class OwnSession(HandshakeSeat):
         super().__init__(upstream, tasks, NOWHERE, initialize=client.initialize)
         self._confirmed = True
         self._now = now
+        self._client = client
+        self.roots = EarlyRoots()
         self.uses = 0
         self.used_at = now()
         self.listeners = Listeners(self._ask, self._alive, tasks, upstream.losses)
@@ -126,12 +129,21 @@ class OwnSession(HandshakeSeat):
             return _PONG
         if len(self._governed) == 1:
             return await next(iter(self._governed)).request(request.method, request.params)
+        if not self._governed and self._waits_for_a_call(request):
+            reply = await self.roots.ask(request.params)
+            if reply is not None:
+                return reply
         which = "several calls are under way" if self._governed else "no call is under way"
         self.upstream.losses.count(f"{request.method}: {which}")
         return frames.failure(
             METHOD_NOT_FOUND,
             f"{request.method}: {which}, so there is no telling which client's request this belongs to",
         )
+
+    def _waits_for_a_call(self, request: Request) -> bool:
+        if request.method != questions.ROOTS or not self.roots.room:
+            return False
+        return questions.refusal(request.method, request.params, self._client.capabilities) is None
 
     def told(self, method: str, params: bytes | None) -> None:
         if method in CHANGES:

@@ -90,6 +90,11 @@ class RuleSet:
         self._remembered = lru_cache(_RULINGS)(Slice.rule)
 
     @property
+    def empty(self) -> bool:
+        """Whether there is nothing but the default."""
+        return self._unruled is not None
+
+    @property
     def tells_callers_apart(self) -> bool:
         """Whether two callers may be ruled differently."""
         return self._names_principal

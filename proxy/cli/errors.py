@@ -10,6 +10,8 @@ OK: Final = 0
 FINDINGS: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
+REFUSED: Final = 4
+ASKED: Final = 5
 INTERRUPTED: Final = 130
 
 

@@ -11,6 +11,10 @@ from fuseboard import __version__
 from fuseboard.cli.check import check
 from fuseboard.cli.demo import demo
 from fuseboard.cli.errors import INTERRUPTED, USAGE
+from fuseboard.cli.explain import explain
+from fuseboard.cli.inbox import approve, inbox, reject
+from fuseboard.cli.pause import pause, resume, stop
+from fuseboard.cli.run import run
 from fuseboard.cli.schema import schema
 from fuseboard.cli.serve import serve, wrap
 from fuseboard.cli.status import status
@@ -29,8 +33,16 @@ _verbs.command()(demo)
 _verbs.command()(wrap)
 _verbs.command()(serve)
 _verbs.command()(check)
+_verbs.command()(explain)
 _verbs.command()(schema)
 _verbs.command()(status)
+_verbs.command()(inbox)
+_verbs.command()(approve)
+_verbs.command()(reject)
+_verbs.command()(pause)
+_verbs.command()(resume)
+_verbs.command()(stop)
+_verbs.add_typer(run, name="run")
 _verbs.add_typer(trace, name="trace")
 
 

@@ -137,20 +137,23 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
         logging.getLogger("fuseboard").warning("read but not enforced by this version: %s", ", ".join(keys))
     place = state_dir(state, os.environ)
     # By default the youngest objects are looked through twice a call, which finds nothing and costs up to 8 % of it.
-    gc.set_threshold(10_000, 20, 50)
+    # The oldest are looked through after some thousands of sessions: what of those is a cycle waits until then.
+    gc.set_threshold(10_000, 20, 10)
     if http is None:
         if sys.stdin.isatty():
             stderr.say("fuseboard speaks MCP on stdin and stdout; it is meant to be started by an MCP client.")
-        anyio.run(app.serve_stdio, config, place, backend_options={"use_uvloop": _uvloop()})
+        token = os.environ.get(app.RUN_VARIABLE)
+        anyio.run(lambda: app.serve_stdio(config, place, token=token), backend_options={"use_uvloop": _uvloop()})
         return
     host, port = _address(http)
     _refuse_open_door(config, host)
 
     def ready(bound: int) -> None:
+        gc.freeze()  # what is there by now stays, and need not be looked through each time (30 ms)
         stderr.say(f"fuseboard serves http://{_shown(host)}:{bound}/mcp")
 
     async def main() -> None:
-        await app.serve_http(config, place, host, port, ready=ready)
+        await app.serve_http(config, place, host, port, ready=ready, tell=stderr.say)
 
     try:
         anyio.run(main, backend_options={"use_uvloop": _uvloop()})

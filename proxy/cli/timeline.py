@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from fuseboard.cli.wording import clean, clock, counted, day, size, span
+from fuseboard.cli.wording import budgets, clean, clock, counted, day, size, span
 
 if TYPE_CHECKING:
     from fuseboard.adapters.stores.reader import Call, Run
+    from fuseboard.spending import Spending
 
 _GOOD = ("ok", "empty", "input_required", "task")
 _LOST = ("timeout", "outage", "lost", "unknown")
@@ -29,9 +30,11 @@ _STYLES = {"allow": "green", "deny": "bold red", "hold": "bold magenta", "rewrit
 _KINDS = {"prompts/get": "prompt ", "resources/read": "read "}
 
 
-def timeline(run: Run, calls: Sequence[Call], *, width: int | None) -> Iterator[Text]:
+def timeline(run: Run, calls: Sequence[Call], *, width: int | None, spent: Spending | None = None) -> Iterator[Text]:
     """The lines of ``trace show``. ``width`` is the terminal's, ``None`` where nobody folds long lines."""
-    yield from _header(run)
+    yield from _header(run, calls)
+    if spent is not None:
+        yield from _budgets(spent)
     if not calls:
         return
     tools = [tool(call) for call in calls]
@@ -106,6 +109,8 @@ def why_in_few_words(call: Call) -> str:
     """The rule where there is one, the first mismatch where there is one, and what went wrong where something did."""
     parts = [clean(name) for name in [call.rule or call.policy] if name]
     parts += _first_mismatch(call)
+    if call.parent:
+        parts.append(f"depth {call.depth}, under {clean(call.parent)}")
     if call.continues:
         parts.append(f"goes on from {clean(call.continues)}")
     if call.truth == "unknown":
@@ -156,15 +161,26 @@ class _Scale:
         return round(max(0.0, seconds) / self._span_s * self._width * 8)
 
 
-def _header(run: Run) -> Iterator[Text]:
+def _header(run: Run, calls: Sequence[Call]) -> Iterator[Text]:
     who = Text("run ").append(clean(run.run), style="bold cyan").append(f"  {clean(run.client or 'unknown client')}")
     who.append(f"  {run.transport} {run.era}  principal {clean(run.principal)}")
-    yield who.append(f"  (run known by: {clean(run.run_source)})", style="dim")
+    # Several confidences stand in one run where a pipe carried both eras: the weakest counts, and came last.
+    sure = f", {clean(calls[-1].confidence)}" if calls and calls[-1].confidence else ""
+    yield who.append(f"  (run known by: {clean(run.run_source)}{sure})", style="dim")
     counts = Text().append(f"{day(run.began_at)} +{span(run.last_at - run.began_at)}  ", style="dim")
     counts.append(counted(run.calls, "call"), style="bold")
     counts.append(f"  {run.denied} denied", style="bold red" if run.denied else "dim")
     counts.append(f"  {run.failed} failed", style="yellow" if run.failed else "dim")
     yield counts.append(f"  output {size(run.result_bytes)}  config {clean(run.config)[:8]}", style="dim")
+
+
+def _budgets(spent: Spending) -> Iterator[Text]:
+    """What is used of each budget; and that a person has a hand in it, where one has."""
+    if units := spent.budgets():
+        yield Text().append("budgets  ", style="dim").append(budgets(units))
+    now = spent.state
+    if now.state != "running":
+        yield Text(f"{now.state} by {clean(now.by)}: {clean(now.why)}", style="bold magenta")
 
 
 def _footer(run: Run, calls: Sequence[Call]) -> Iterator[Text]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from fuseboard.adapters.stores.reader import Call, LedgerReader, Run
+    from fuseboard.spending import Spending
 
 _POLL_S = 0.25
 _MOST_OPEN = 500
@@ -59,15 +60,19 @@ def ls(
 def show(run: RunName, json: Json = False, state: State = None) -> None:
     """Show one run as a timeline. With --json one document: the run and its calls."""
     with _ledger(state) as ledger:
-        summary = _find_run(ledger, run)
+        summary = find_run(ledger, run)
         calls = list(ledger.calls(summary.run))
+        spent = _spent(ledger, summary)
         if json:
+            import msgspec
+
             joined = b",".join(call.to_json() for call in calls)
-            _write([b'{"run":' + summary.to_json() + b',"calls":[' + joined + b"]}"])
+            budgets = msgspec.json.encode({"state": spent.state.state, "budgets": spent.budgets()})[1:-1]
+            _write([b'{"run":' + summary.to_json() + b"," + budgets + b',"calls":[' + joined + b"]}"])
         else:
             from fuseboard.cli.timeline import timeline
 
-            _show(timeline(summary, calls, width=_width()))
+            _show(timeline(summary, calls, width=_width(), spent=spent))
 
 
 @trace.command()
@@ -119,7 +124,7 @@ def export(
 ) -> None:
     """Print one JSON object a call, a line each."""
     with _ledger(state) as ledger:
-        name = None if run is None else _find_run(ledger, run).run
+        name = None if run is None else find_run(ledger, run).run
         _write((call.to_json() for call in ledger.calls(name)), live=False)
 
 
@@ -157,7 +162,16 @@ def _ledger(state: Path | None) -> Iterator[LedgerReader]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _find_run(ledger: LedgerReader, name: str) -> Run:
+def _spent(ledger: LedgerReader, run: Run) -> Spending:
+    from fuseboard.spending import keys, spending
+
+    at = time.time()
+    state = ledger.state(keys(run.run, run.config), at=at)
+    return spending(run.run, run.config, state, signed=run.run_source == "token", at=at)
+
+
+def find_run(ledger: LedgerReader, name: str) -> Run:
+    """The run that a person names: in full, by its beginning, or as `last`. What fits none or many ends the verb."""
     if name == "last":
         newest = ledger.last()
         names = [newest.run] if newest else []
@@ -173,7 +187,7 @@ def _find_call(ledger: LedgerReader, name: str) -> Call:
     if name == "last":
         found = ledger.last(refused=True) or ledger.last()
     elif hash_ and number.isdecimal():
-        found = ledger.call_of(_find_run(ledger, run or "last").run, int(number))
+        found = ledger.call_of(find_run(ledger, run or "last").run, int(number))
     else:
         found = ledger.call(_only(ledger.ids_like(name), "call", name))
     return found or _missing("call", name)

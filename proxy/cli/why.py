@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,13 +27,17 @@ def why(call: Call) -> Iterator[Text]:
     yield from _verdict(call)
     yield from _labelled("call", Text(f"{clean(call.id)}  {day(call.at)}", style="dim"))
     who = f"{clean(call.run)}#{call.seq}  principal {clean(call.principal)}  {clean(call.client or 'unknown client')}"
-    yield from _labelled("run", Text(who, style="dim"))
+    known = f"  known by {clean(call.run_source)}, {clean(call.confidence)}" if call.confidence else ""
+    yield from _labelled("run", Text(who + known, style="dim"))
+    if call.parent:
+        root = f", at the bottom of it run {clean(call.root)}" if call.root else ""
+        yield from _labelled("called by", Text(f"{clean(call.parent)}, depth {call.depth}{root}", style="dim"))
     if call.continues:
         yield from _labelled(
             "goes on", Text(f"from {clean(call.continues)}: a later round of the same call", style="dim")
         )
     yield from _labelled("arguments", *_arguments(call))
-    yield from _labelled("checks", *_checks(call))
+    yield from _labelled("checks", *checks(call.checks))
     if call.reason:
         yield from _labelled(_told(call), *[Text(clean(line)) for line in call.reason.splitlines()])
     yield from _labelled("sent", _sent(call))
@@ -75,19 +79,20 @@ def _reformatted(raw: str, *, indent: int) -> str:
         return raw
 
 
-def _checks(call: Call) -> Iterator[Text]:
-    if not call.checks:
+def checks(made: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+    """What each policy said, with its facts below."""
+    if not made:
         yield Text("none on record", style="dim")
         return
-    names = max(len(clean(check["policy"])) for check in call.checks)
-    for check in call.checks:
+    names = max(len(clean(check["policy"])) for check in made)
+    for check in made:
         mark, colour = _MARKS.get(check["verdict"], _ABSTAINED)
         if check["verdict"] == "allow" and not check.get("rule") and not check.get("facts"):
             mark, colour = _ABSTAINED
         line = Text().append(f"{mark} ", style=colour)
         line.append(f"{clean(check['policy']):<{names}}  ").append(f"{check['verdict']:<7}", style=colour)
         line.append(f"  {clean(check['rule'])}" if check.get("rule") else "")
-        line.append("  (of the result)" if check["on"] == "result" else "", style="dim")
+        line.append("  (of the result)" if check.get("on") == "result" else "", style="dim")
         line.rstrip()
         yield line
         yield from (Text("    ").append_text(fact) for fact in _facts(check.get("facts") or {}))
@@ -95,19 +100,29 @@ def _checks(call: Call) -> Iterator[Text]:
 
 def _facts(facts: Mapping[str, Any]) -> Iterator[Text]:
     for name, value in facts.items():
-        if _is_mismatches(value):
+        if _all_have(value, {"path", "found", "expected"}):
             yield from _mismatches(value)
+        elif _all_have(value, {"term", "points", "reason"}):
+            yield from terms(value)
         else:
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             yield Text().append(f"{clean(name)} = ", style="dim").append(clean(shown))
 
 
-def _is_mismatches(value: object) -> bool:
+def _all_have(value: object, keys: set[str]) -> bool:
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(item, dict) and {"path", "found", "expected"} <= item.keys() for item in value)
+        and all(isinstance(item, dict) and keys <= item.keys() for item in value)
     )
+
+
+def terms(given: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+    """What each term gave to the ambiguity score."""
+    wide = max(len(clean(str(one["term"]))) for one in given)
+    for one in given:
+        line = Text().append(f"{one['points']:>3}", style="bold").append(f"  {clean(str(one['term'])):<{wide}}  ")
+        yield line.append(clean(str(one["reason"])), style="dim")
 
 
 def _mismatches(mismatches: list[dict[str, Any]]) -> Iterator[Text]:

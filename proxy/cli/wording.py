@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 # Control, zero-width, bidirectional and tag characters: they move the cursor, hide words or turn lines round.
@@ -54,6 +55,28 @@ def size(count: int) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 call``, ``2 calls``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def budgets(units: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Used of limit, each in its own measure: ``calls 12/200  time 3m12s/30m00s  output 1.2 MB/10.0 MB``."""
+    return "  ".join(_budget(unit, amounts) for unit, amounts in units.items())
+
+
+def _budget(unit: str, amounts: Mapping[str, float | None]) -> str:
+    from fuseboard.spending import SHORT
+
+    used, held, limit = amounts["used"] or 0.0, amounts["held"] or 0.0, amounts["limit"]
+    of = f"/{_amount(unit, limit)}" if limit is not None else ""
+    waiting = f" (+{_amount(unit, held)})" if held and unit == "calls" else ""
+    return f"{SHORT[unit]} {_amount(unit, used)}{waiting}{of}"
+
+
+def _amount(unit: str, value: float) -> str:
+    if unit == "time_s":
+        return span(value)
+    if unit == "output_bytes":
+        return size(round(value))
+    return f"~{value:,.0f}" if unit == "tokens" else f"{value:,.2f}".removesuffix(".00")
 
 
 def _local(at: float) -> datetime:

@@ -12,6 +12,9 @@ from fuseboard.config.section import Section, Words
 from fuseboard.config.units import wrong
 
 _SHORTEST = 16
+_LOCAL = "local"
+"""Who connects without a token, over stdio too: a bearer of that name would pass for nobody in particular."""
+
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -27,6 +30,8 @@ def _token(token: Secret) -> Secret:
 def _principal(name: str) -> str:
     if not _PRINCIPAL.fullmatch(name):
         raise wrong(f"found the name {name!r}; a principal has letters, digits, '.', '_', '@', '-', at most 64")
+    if name.lower() == _LOCAL:
+        raise wrong(f"found the name {name!r}, which is everybody's who needs no token; name this principal otherwise")
     return name
 
 

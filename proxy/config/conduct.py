@@ -7,14 +7,53 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, PlainSerializer, ValidationInfo, WithJsonSchema, WrapValidator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
-from fuseboard.config.secrets import MASK, Referred
+from fuseboard.config.secrets import MASK, Referred, Secret, Text
 from fuseboard.config.section import OneOrMany, Section, Words
 from fuseboard.config.units import Duration, Size, quoted, wrong
 
 Channels: TypeAlias = Annotated[tuple[Literal["elicit", "web", "cli"], ...], Field(min_length=1), OneOrMany()]
+_SHORTEST = 16
 Redactions: TypeAlias = Annotated[tuple[Literal["secrets"], ...], OneOrMany()]
+
+
+def _secret(secret: Secret) -> Secret:
+    if len(secret.reveal()) < _SHORTEST:
+        raise wrong(f"found a secret of {len(secret.reveal())} characters; expected at least {_SHORTEST}")
+    return secret
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and local)):
+        raise wrong("found no https:// address; expected one, or http:// on this machine")
+    return url
+
+
+class Webhook(Section):
+    """A place that is told of each new question. It answers nothing: that is for the page and the command line."""
+
+    url: Annotated[Text, AfterValidator(_address)] | None = None
+    """Where to POST; `https`, unless it is on this machine."""
+
+    secret: Annotated[Secret, AfterValidator(_secret)] | None = None
+    """The key of the signature (HMAC-SHA256): at least 16 characters; give a reference, not the text."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Webhook:
+        if (self.url is None) != (self.secret is None):
+            raise wrong("found url or secret alone; expected both: what is not signed cannot be believed")
+        return self
 
 
 class Approvals(Section):
@@ -28,6 +67,15 @@ class Approvals(Section):
 
     on_timeout: Literal["deny", "allow"] = "deny"
     """What silence means."""
+
+    expires_s: Annotated[Duration, Field(gt=0)] = Field(default=1800.0, validation_alias="expires")
+    """How long a question can be answered, and its answer used."""
+
+    form: Literal["none", "read", "write", "destructive"] = "none"
+    """The most harmful effect for which a form in the client will do, though the agent's own client answers it."""
+
+    webhook: Webhook = Field(default_factory=Webhook)
+    """A place that is told of each new question."""
 
     ask_above: Annotated[int, Field(ge=0, le=100)] | None = 60
     """The ambiguity score, 0 to 100, from which a person is asked; `null` for never."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from fuseboard.config.models import Config
 
-_SECTIONS = ("run", "principal", "milestones", "loops", "breaker", "retries", "approvals", "output", "pins")
+_SECTIONS = ("loops", "breaker", "retries", "output", "pins")
 _STORES = ("memory", "sqlite")
-_FACTS = {"lock": "lock", "poll_s": "poll", "cost": "cost", "memory": "memory"}
+_FACTS = {"lock": "lock", "poll_s": "poll", "memory": "memory"}
 
 
 def unenforced(config: Config) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class RunLimits(Section):
     parallel: PositiveInt | None = 8
     """Calls under way at once."""
 
-    rate: RateText | None = Rate(60, 60.0, 20)
+    rate: RateText | None = Rate(60, 60.0, 60)
     """Calls over time, and how many of them may come at once."""
 
     pause_at: Annotated[Share, Field(gt=0)] | None = 0.5

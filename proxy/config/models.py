@@ -13,6 +13,7 @@ from fuseboard.config.conduct import Approvals, Output, Pins, Store, StoreChoice
 from fuseboard.config.document import Document, Path
 from fuseboard.config.findings import Finding, dotted
 from fuseboard.config.guards import Breaker, Limits, Loops, Milestone, PrincipalLimits, Retries, RunLimits
+from fuseboard.config.identity import Identity
 from fuseboard.config.rules import Decision, Rule
 from fuseboard.config.secrets import Referred, worth_hiding
 from fuseboard.config.section import LocalPath, OneOrMany, Section
@@ -36,6 +37,9 @@ class Config(Section):
 
     principal: PrincipalLimits = Field(default_factory=PrincipalLimits)
     """Limits of all unsigned runs of one principal together."""
+
+    identity: Identity = Field(default_factory=Identity)
+    """How the run is found that a request belongs to."""
 
     milestones: tuple[Milestone, ...] = ()
     """What counts as reaching a goal."""
@@ -118,6 +122,9 @@ def _parts(config: Config) -> Iterator[str]:
             yield from text.parts if isinstance(text, Referred) else ()
     for bearer in config.auth.bearer.values() if config.auth else ():
         yield bearer.token.reveal()
+    webhook = config.approvals.webhook
+    yield from (webhook.secret.reveal(),) if webhook.secret else ()
+    yield from webhook.url.parts if isinstance(webhook.url, Referred) else ()
     location = config.store.location
     if isinstance(location, Referred):
         yield from location.parts

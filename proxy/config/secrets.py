@@ -33,6 +33,8 @@ _PLACES: tuple[tuple[str, ...], ...] = (
     ("auth", "bearer", "*"),
     ("auth", "bearer", "*", "token"),
     ("store",),
+    ("approvals", "webhook", "url"),
+    ("approvals", "webhook", "secret"),
 )
 _PLAIN = {"command", "args", "cwd", "url", "type", "expose", "trust", "tools", "share", "timeout", "disabled"}
 """Keys of a server whose values are no secrets; under any other, misspelt ones too, may stand one."""

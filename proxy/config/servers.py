@@ -61,6 +61,9 @@ class _Upstream(Section):
     bridge: bool = True
     """Whether clients of the other protocol era are served; without, they are told to use the server's own."""
 
+    agent: bool = False
+    """Whether it is an agent that may call tools through this proxy itself: its calls draw on its caller's run."""
+
     timeout_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="timeout")
     """How long one call may take; left out, 10m."""
 

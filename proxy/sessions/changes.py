@@ -128,7 +128,10 @@ class Changes:
             self._tasks.start_soon(self._settle, method)
 
     def close(self) -> None:
+        """The client has gone, and is let go of: it holds this, and the two would keep each other alive."""
         self._closed = True
+        self._view = _nothing
+        self._say = lambda method: None
 
     async def learn(self, alias: str, method: str) -> None:
         """Note what the client can see now, as what it knows; where that cannot be had, its first notice passes."""
@@ -181,6 +184,10 @@ class Changes:
         if known == before:
             self._known.put(kind, alias, now)
         return known != now
+
+
+async def _nothing(alias: str, kind: Kind) -> bytes:
+    return NOTHING
 
 
 class Heard:

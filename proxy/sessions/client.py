@@ -114,6 +114,11 @@ class ClientSession(Resources, Tasked):
     async def _govern(self, request: Request, scope: Scope) -> Reply:
         at = self._board.now()  # before anything is waited for: the wait belongs to the call
         seat, tool = await self._target(request)
+        identity, timeout_s = self._board.identity, _timeout_s(seat.upstream, tool)
+        step = identity.step(request, self._origin, seat.upstream.server, at=at)
+        run = self._run(request) if step is None or step.run is None else step.run
+        if run.due_at <= at:
+            await identity.attend(run, at=at)
         return await self._board.exchange.govern(
             Proposal(
                 request=request,
@@ -122,14 +127,16 @@ class ClientSession(Resources, Tasked):
                 tool=tool,
                 arguments=_arguments(request),
                 caller=self._caller(request),
-                run=self._run(request),
+                run=run,
                 era=self.era,
                 transport=self._origin.transport,
-                timeout_s=_timeout_s(seat.upstream, tool),
+                timeout_s=timeout_s if step is None else step.within(timeout_s, at=at),
                 at=at,
                 refresh=lambda: self._refresh(seat, tool, request),
                 relist=lambda: self._relist(seat, tool, request),
                 holder=self._holder,
+                declared=self._declared,
+                step=step,
             )
         )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import anyio
 import msgspec
@@ -31,7 +31,7 @@ from fuseboard.scopes import NOWHERE
 from fuseboard.sessions.changes import NOTICES, Changes, Heard, Known
 from fuseboard.sessions.client import EMPTY_RESULT, Board, ClientSession
 from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
-from fuseboard.sessions.rollcall import RollCall
+from fuseboard.sessions.rollcall import RollCall, awaited
 from fuseboard.upstreams.handshake import CommonSeat, HandshakeSeat
 from fuseboard.upstreams.seats import Refused, Seat
 from fuseboard.upstreams.shared import SharedSeats
@@ -39,6 +39,9 @@ from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames, splice
 
 _log = logging.getLogger("fuseboard.session")
+
+AHEAD_S: Final = 2.0
+"""How long others wait for the first handshake of all with an upstream, before they try theirs."""
 
 
 class HandshakeSession(ClientSession):
@@ -110,10 +113,12 @@ class HandshakeSession(ClientSession):
         for trying in self._trying:
             trying.cancel()
         seats, self._seated = list(self._seated.values()), {}
+        self._back = NOWHERE  # the way back holds us: what is a cycle waits for the garbage collector
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
                 for seat in seats:
                     tasks.start_soon(seat.close)
+            await self._board.exchange.ended(self._session_run)
 
     def tell(self, method: str, params: bytes | None) -> None:
         """Pass on what concerns every client."""
@@ -134,6 +139,10 @@ class HandshakeSession(ClientSession):
         if self._only is None or self._partial:
             scope = Heard(scope, seat.upstream.alias, self._changes)
         return super()._way_back(seat, scope)
+
+    def _declared(self, request: Request) -> Mapping[str, Any]:
+        capabilities = self._client.get("capabilities")
+        return capabilities if isinstance(capabilities, dict) else {}
 
     def _run(self, request: Request) -> Run:
         return self._session_run
@@ -175,7 +184,7 @@ class HandshakeSession(ClientSession):
     async def _open_many(self) -> Reply:
         """Take all seats side by side, and answer without waiting long for any of them."""
         upstreams = self._board.upstreams
-        call = RollCall(alias for alias, upstream in upstreams.items() if upstream.worth_waiting)
+        call = RollCall(*awaited(upstreams))
         for upstream in upstreams.values():
             self._board.tasks.start_soon(self._seat_sometime, upstream, call)
         await call.wait()
@@ -225,8 +234,24 @@ class HandshakeSession(ClientSession):
             return seat
 
     async def _shake_hands_or_bridge(self, upstream: Upstream, initialize: bytes) -> HandshakeSeat | ForHandshakeClient:
-        if upstream.handshake is False:
-            return await self._bridge(upstream)
+        """Of many clients that come at once one goes ahead: each try costs a link, over stdio a whole process."""
+        with anyio.move_on_after(AHEAD_S):
+            while upstream.handshake is None and upstream.first_handshake is not None:
+                await upstream.first_handshake.wait()
+        first: anyio.Event | None = None
+        if upstream.handshake is None and upstream.first_handshake is None:
+            first = upstream.first_handshake = anyio.Event()
+        try:
+            if upstream.handshake is not False and (seat := await self._shake_hands(upstream, initialize)) is not None:
+                return seat
+        finally:
+            if first is not None:
+                upstream.first_handshake = None
+                first.set()
+        return await self._bridge(upstream)
+
+    async def _shake_hands(self, upstream: Upstream, initialize: bytes) -> HandshakeSeat | None:
+        """The seat, or ``None`` where there must be a bridge instead."""
         seat = self._new_seat(upstream, initialize)
         try:
             await seat.open()
@@ -236,9 +261,9 @@ class HandshakeSession(ClientSession):
             if not await self._shared.at(upstream).speaks(self._new_bridge(upstream).envelope(None)):
                 raise
             # Others need not try in vain, where the refusal is one of the era and not of this client.
-            if _belongs_to_the_era(refused.reply):
-                upstream.handshake = False
-            return await self._bridge(upstream)
+            upstream.handshake = not _belongs_to_the_era(refused.reply)
+            return None
+        upstream.handshake = True
         if self._confirmed:
             seat.confirm()
         return seat

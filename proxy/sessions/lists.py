@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import anyio
 import msgspec
@@ -25,6 +25,10 @@ from fuseboard.upstreams.seats import Seat
 from fuseboard.wire import frames, splice
 
 _log = logging.getLogger("fuseboard.session")
+
+
+LONGEST_CURSOR: Final = 4096
+"""In characters. All cursors go into one, and an upstream must not make it too long to be taken back."""
 
 
 class _Turn(NamedTuple):
@@ -92,6 +96,8 @@ class Lists(Seated):
         if number and turns and not pages:
             raise invalid(kind.method)  # an empty page would say that the list ends here
         more = {alias: page.cursor for alias, page in pages.items() if page.cursor is not None}
+        for alias in [alias for alias in more if len(more[alias]) > LONGEST_CURSOR]:
+            _log.warning("%s of %s is cut: its cursor has %d characters", kind.method, alias, len(more.pop(alias)))
         if more and number + 1 >= PAGES:
             _log.warning("%s of %s is cut after %d pages", kind.method, ", ".join(more), PAGES)
             more = {}
@@ -151,7 +157,8 @@ class Lists(Seated):
         """The page in an answer, ``None`` where there is none; what it teaches about origins is remembered."""
         reason: object = f"no answer within {LIST_TIMEOUT_S:g} s" if reply is None else reply
         if isinstance(reply, Failure):  # many have no prompts, and say so by this
-            _log.info("%s of %s is left out: %s", kind.method, seat.upstream.alias, reply.raw[:200])
+            told = reply.raw[:200].decode(errors="replace")
+            _log.debug("%s of %s is left out: %s", kind.method, seat.upstream.alias, told)
             return None
         if isinstance(reply, Result):
             try:

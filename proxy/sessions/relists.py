@@ -23,6 +23,10 @@ JOIN_S: Final = 0.05
 joins began after that change."""
 
 
+WHOLE_BYTES: Final = 64 * 1024 * 1024
+"""How large all pages of one list may be together: as large as a single message."""
+
+
 class _Wanted(NamedTuple):
     """``params`` hold the envelope: an upstream may show another client other items."""
 
@@ -94,6 +98,7 @@ async def _fetched(kind: Kind, seat: Seat, params: bytes | None, scope: Scope) -
 async def _all(kind: Kind, seat: Seat, params: bytes | None, scope: Scope) -> Sequence[bytes]:
     alias = seat.upstream.alias
     pages: list[bytes] = []
+    size_bytes = 0
     while len(pages) < PAGES:
         reply = await seat.request(kind.method, params, scope)
         if not isinstance(reply, Result):
@@ -101,6 +106,9 @@ async def _all(kind: Kind, seat: Seat, params: bytes | None, scope: Scope) -> Se
                 return pages
             raise UpstreamFault(alias, f"{alias} broke {kind.method} off at page {len(pages) + 1}")
         pages.append(reply.raw)
+        size_bytes += len(reply.raw)
+        if size_bytes > WHOLE_BYTES:
+            raise UpstreamFault(alias, f"{alias} answered {kind.method} with more than {WHOLE_BYTES:,} bytes")
         if (cursor := listings.next_cursor(reply.raw)) is None:
             return pages
         params = splice.with_fields(params, cursor=cursor)

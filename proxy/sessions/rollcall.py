@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
 
 import anyio
 
@@ -11,14 +11,21 @@ GRACE_S: Final = 5.0
 """How long an answer waits while no upstream at all is there."""
 
 STRAGGLERS_S: Final = 1.0
-"""How long it waits for the others once one is. What comes up later is announced."""
+"""How long it waits for the others once one is. What comes up later is announced.
+
+One that is known to be up only has to start another child, and is waited for through the whole grace: a first list
+without it would be wrong for every client that lists but once.
+"""
 
 
 class RollCall:
-    """Who is still awaited. ``expected`` are those worth waiting for; the others may come, but nobody waits."""
+    """Who is still awaited. ``expected`` are those worth waiting for, ``sure`` those of them that are known to be up;
+    the others may come, but nobody waits.
+    """
 
-    def __init__(self, expected: Iterable[str]) -> None:
+    def __init__(self, expected: Iterable[str], sure: Iterable[str] = ()) -> None:
         self._awaited = set(expected)
+        self._sure = frozenset(sure)
         self._changed = anyio.Event()
         self._anyone = False
 
@@ -39,7 +46,24 @@ class RollCall:
             with anyio.move_on_after(STRAGGLERS_S):
                 while self._awaited:
                     await self._next()
+            while self._awaited & self._sure:
+                await self._next()
 
     async def _next(self) -> None:
         self._changed = anyio.Event()
         await self._changed.wait()
+
+
+class Awaited(Protocol):
+    """An upstream, as far as waiting for it goes."""
+
+    @property
+    def worth_waiting(self) -> bool: ...
+    @property
+    def up(self) -> bool: ...
+
+
+def awaited(upstreams: Mapping[str, Awaited]) -> tuple[list[str], list[str]]:
+    """Those worth waiting for, and those of them that are known to be up."""
+    expected = [alias for alias, upstream in upstreams.items() if upstream.worth_waiting]
+    return expected, [alias for alias in expected if upstreams[alias].up]

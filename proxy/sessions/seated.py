@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
@@ -13,6 +13,7 @@ from fuseboard import era
 from fuseboard.era import Era
 from fuseboard.events import Caller
 from fuseboard.exchange import Exchange
+from fuseboard.identity import Identity
 from fuseboard.ports import Origin, Request, Scope, Seal
 from fuseboard.runs import Run
 from fuseboard.sessions.relists import Relists
@@ -26,6 +27,7 @@ class Board(Protocol):
     """What every session shares: the gateway, as a session sees it."""
 
     exchange: Exchange
+    identity: Identity
     tasks: anyio.abc.TaskGroup
     sight: Sight
     relists: Relists
@@ -60,9 +62,14 @@ class Seated:
         raise NotImplementedError
 
     def _run(self, request: Request) -> Run:
+        """The run of a request that names none."""
         raise NotImplementedError
 
     def _caller(self, request: Request) -> Caller:
+        raise NotImplementedError
+
+    def _declared(self, request: Request) -> Mapping[str, Any]:
+        """The capabilities that the client declared."""
         raise NotImplementedError
 
     def _kind_of_caller(self, request: Request) -> bytes:

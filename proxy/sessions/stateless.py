@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -22,7 +22,7 @@ from fuseboard.runs import Run, Runs
 from fuseboard.scopes import NOWHERE
 from fuseboard.sessions.client import Board, ClientSession, unsupported_version
 from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
-from fuseboard.sessions.rollcall import RollCall
+from fuseboard.sessions.rollcall import RollCall, awaited
 from fuseboard.upstreams.calls import LISTEN
 from fuseboard.upstreams.seats import Refused, Seat
 from fuseboard.upstreams.shared import SharedSeats
@@ -75,6 +75,11 @@ class StatelessSession(ClientSession):
     def _caller(self, request: Request) -> Caller:
         return Caller(self._origin.principal, self._origin.roles, self._client_name(request))
 
+    def _declared(self, request: Request) -> Mapping[str, Any]:
+        meta = (request.value or {}).get("_meta")
+        capabilities = meta.get(era.CAPABILITIES_KEY) if isinstance(meta, dict) else None
+        return capabilities if isinstance(capabilities, dict) else {}
+
     def _kind_of_caller(self, request: Request) -> bytes:
         meta = (request.value or {}).get("_meta")
         capabilities = meta.get(era.CAPABILITIES_KEY) if isinstance(meta, dict) else None
@@ -100,14 +105,14 @@ class StatelessSession(ClientSession):
         """Side by side, so that a dead upstream costs the others nothing but its own refusal."""
         upstreams = self._board.upstreams
         seats: dict[str, Seat] = {}
-        call = RollCall(alias for alias, upstream in upstreams.items() if upstream.worth_waiting)
+        call = RollCall(*awaited(upstreams))
 
         async def take(alias: str) -> None:
             try:
                 seats[alias] = await self._seat(alias, request)
                 call.present(alias)
             except UpstreamFault as fault:
-                _log.info("%s is left out: %s", alias, fault.message)
+                _log.debug("%s is left out: %s", alias, fault.message)  # that it is down was said when it went down
                 call.absent(alias)
             except Exception:  # a task's root: one odd upstream must not end the board
                 _log.exception("%s is left out", alias)

@@ -80,10 +80,9 @@ class Calls:
         self._by_token: dict[bytes, CallScope] = {}
         self._by_subscription: dict[bytes, CallScope] = {}
 
-    def subscribed(self, call: CallScope, params: bytes | None) -> None:
-        """The upstream acknowledged the subscription, and named the id that its notices will carry."""
-        if (id := subscription_id(params)) is not None:
-            self._by_subscription[id] = call
+    def subscribed(self, call: CallScope, id: bytes) -> None:
+        """``id`` is what the subscription's notices will carry."""
+        self._by_subscription[id] = call
 
     def of_subscription(self, params: bytes | None) -> CallScope | None:
         id = subscription_id(params)

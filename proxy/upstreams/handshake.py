@@ -11,7 +11,7 @@ import anyio.abc
 import msgspec
 
 from fuseboard.era import Era, own_initialize
-from fuseboard.errors import METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import INTERNAL_ERROR, METHOD_NOT_FOUND, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Link, Reply, Request, Result, Scope
 from fuseboard.scopes import NOWHERE
 from fuseboard.upstreams.calls import (
@@ -32,6 +32,9 @@ INITIALIZED: Final = "notifications/initialized"
 RESTORE_TIMEOUT_S: Final = 5.0
 """How long a link that was opened anew may take to hear what hung on the one before."""
 
+QUESTIONS: Final = 256
+"""How many questions outside any stream one client is asked at once."""
+
 _log = logging.getLogger("fuseboard.seat")
 
 
@@ -51,6 +54,7 @@ class HandshakeSeat(LinkedSeat):
         self._confirmed = False
         self._remembered = Remembered()
         self._reviving: anyio.CancelScope | None = None
+        self._asking = 0
         self.result: bytes | None = None
         """The upstream's ``initialize`` result, byte for byte."""
 
@@ -173,11 +177,17 @@ class HandshakeSeat(LinkedSeat):
 
     async def asked(self, request: Request) -> Reply:
         """The upstream asks outside any stream: whichever call it means, the client is this session's."""
+        if self._asking >= QUESTIONS:
+            self.upstream.losses.count(f"{request.method}: too many questions at once")
+            return frames.failure(INTERNAL_ERROR, f"{request.method}: {QUESTIONS} questions wait for an answer")
         scope = self._calls.latest() or self._back
+        self._asking += 1
         try:
             return await scope.request(request.method, request.params)
         except UpstreamFault as fault:
             return frames.failure(fault.code, fault.message)
+        finally:
+            self._asking -= 1
 
     def told(self, method: str, params: bytes | None) -> None:
         if method == TOOLS_CHANGED:

@@ -27,6 +27,10 @@ _log = logging.getLogger("fuseboard.seat")
 
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 
+UNSENT: Final = 1_000
+UNSENT_BYTES: Final = 8 * 1024 * 1024
+"""How much may wait for an upstream that takes no notifications. A client may go on notifying for ever."""
+
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -98,6 +102,7 @@ class LinkedSeat:
         self._opening = anyio.Lock()
         self._calls = Calls()
         self._outbox: deque[tuple[str, bytes | None]] = deque()
+        self._outbox_bytes = 0
         self._outbox_empty: anyio.Event | None = None
         self._closed = False
         self._lives = Lives(upstream.now)
@@ -168,7 +173,12 @@ class LinkedSeat:
 
     def notify(self, method: str, params: bytes | None) -> None:
         """Send a notification; a later request waits for it, since a POST could overtake another."""
+        size_bytes = len(params or b"")
+        if self._outbox and (len(self._outbox) >= UNSENT or self._outbox_bytes + size_bytes > UNSENT_BYTES):
+            self.upstream.losses.count("notifications: the server does not take them")
+            return
         self._outbox.append((method, params))
+        self._outbox_bytes += size_bytes
         if self._outbox_empty is None:
             self._outbox_empty = anyio.Event()
             self._tasks.start_soon(self._send_outbox, self._outbox_empty)
@@ -177,6 +187,7 @@ class LinkedSeat:
         try:
             while self._outbox:
                 method, params = self._outbox.popleft()
+                self._outbox_bytes -= len(params or b"")
                 if self._link is not None and self._link.open:
                     await self._link.notify(method, params)
         finally:

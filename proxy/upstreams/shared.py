@@ -35,10 +35,6 @@ PROBE_TIMEOUT_S: Final = 10.0
 """How long a child may think about `server/discover`: a handshake server that never heard of it may stay silent."""
 
 
-ACKNOWLEDGEMENT_TIMEOUT_S: Final = 5.0
-"""How long a subscription may stay unacknowledged before the next one is opened all the same."""
-
-
 class SharedSeat(LinkedSeat):
     """The one link of the stateless era that all callers share: nothing of theirs hangs on it."""
 
@@ -53,10 +49,6 @@ class SharedSeat(LinkedSeat):
         self._silent = False
         self._abandoned: list[object] = []
         """The connections that gave up a call on this link: a message without a name may still be about it."""
-        self._subscribing = anyio.Semaphore(1)
-        self._unacknowledged: CallScope | None = None
-        self._forsaken = False
-        """Whoever waits for the acknowledgement has left; it may come all the same, and is nobody else's."""
 
     async def speaks(self, params: bytes | None) -> bool:
         """Whether the upstream speaks this era at all; asked once. ``params`` carry the envelope of whoever asks.
@@ -119,33 +111,15 @@ class SharedSeat(LinkedSeat):
         return await self._send(method, with_progress_token(params, sent), CallScope(scope, token), sent, headers)
 
     async def _listen(self, params: bytes | None, call: CallScope) -> Reply:
-        """On a pipe only the acknowledgement says by which id a subscription goes, so one is opened after the other."""
-        await self._subscribing.acquire()
-        self._unacknowledged = call
-        self._tasks.start_soon(self._give_way, call)
+        """Notices name their subscription by the id of the request that opened it (2026-07-28, subscriptions).
+
+        So it must be known before the request leaves: the acknowledgement may be next on the pipe.
+        """
+        link = await self.open()
         try:
-            link = await self.open()
-            reply = await link.request(LISTEN, params, call)
-        except anyio.get_cancelled_exc_class():
-            self._forsaken = self._unacknowledged is call
-            raise
-        except BaseException:
-            self._acknowledged(call)
-            raise
+            return await link.request(LISTEN, params, call, on_id=lambda id: self._calls.subscribed(call, id))
         finally:
             self._calls.unsubscribed(call)
-        self._acknowledged(call)
-        return reply
-
-    async def _give_way(self, call: CallScope) -> None:
-        await anyio.sleep(ACKNOWLEDGEMENT_TIMEOUT_S)
-        self._acknowledged(call)
-
-    def _acknowledged(self, call: CallScope) -> None:
-        if self._unacknowledged is call:
-            self._unacknowledged = None
-            self._forsaken = False
-            self._subscribing.release()
 
     async def _open(self) -> Link:
         self._abandoned.clear()
@@ -186,19 +160,25 @@ class SharedSeat(LinkedSeat):
     def told(self, method: str, params: bytes | None) -> None:
         if method == TOOLS_CHANGED:
             self._listings.changed()
-        if method == ACKNOWLEDGED and (subscriber := self._unacknowledged) is not None:
-            if not self._forsaken:
-                self._calls.subscribed(subscriber, params)
-            self._acknowledged(subscriber)
-        call = self._calls.of_progress(params) if method == PROGRESS else self._calls.of_subscription(params)
-        if call is None and method != PROGRESS and subscription_id(params) is None:
-            call = self._calls.only()
-            if call is not None and any(given_up is not call.connection for given_up in self._abandoned):
-                call = None
+        if method == PROGRESS:
+            call = self._calls.of_progress(params)
+        elif subscription_id(params) is not None:
+            call = self._calls.of_subscription(params)
+        else:
+            call = self._of_nobody(method)
         if call is not None:
             call.notify(method, params)
         else:  # another caller's message must not reach this one
             _log.debug("dropped %s of %s: no way to tell whose it is", method, self.upstream.alias)
+
+    def _of_nobody(self, method: str) -> CallScope | None:
+        """The call that a message without a name belongs to: the only one under way, if it can be no other's."""
+        call = self._calls.only() if method != ACKNOWLEDGED else None
+        if call is not None and all(given_up is call.connection for given_up in self._abandoned):
+            return call
+        if method != TOOLS_CHANGED:  # which has had its effect
+            self.upstream.losses.count(f"{method}: no telling whose it is")
+        return None
 
 
 class SharedSeats:

@@ -45,6 +45,8 @@ class Server(ServerFacts, Protocol):
     def share(self) -> str | None: ...
     @property
     def bridge(self) -> bool: ...
+    @property
+    def agent(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -86,7 +88,9 @@ class Upstream:
         self.stateless: bool | None = None
         """Whether it speaks the stateless era; ``None`` until it was asked."""
         self.handshake: bool | None = None
-        """``False`` once it is known to speak the stateless era alone."""
+        """``False`` once it is known to speak the stateless era alone, ``True`` once it answered a handshake."""
+        self.first_handshake: anyio.Event | None = None
+        """Set when whoever shakes hands first has been answered."""
         self._connect = connect
         self._clock = clock
         self.definitions = Definitions(alias, server, self.names)
@@ -116,6 +120,11 @@ class Upstream:
         except UpstreamFault as fault:
             self.failed(fault)
             raise
+
+    @property
+    def up(self) -> bool:
+        """Whether it answered when it was last asked."""
+        return self.health.state == "up"
 
     @property
     def worth_waiting(self) -> bool:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from fuseboard.adapters.outbox import Outbox
+from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES
 
 
 class FakePipe(asyncio.WriteTransport):
@@ -11,6 +14,7 @@ class FakePipe(asyncio.WriteTransport):
         super().__init__()
         self.writes: list[bytes] = []
         self.closing = False
+        self.read_bytes = 0
 
     def write(self, data: Any) -> None:
         self.writes.append(bytes(data))
@@ -19,7 +23,7 @@ class FakePipe(asyncio.WriteTransport):
         return self.closing
 
     def get_write_buffer_size(self) -> int:
-        return sum(map(len, self.writes))
+        return sum(map(len, self.writes)) - self.read_bytes
 
 
 class Crowd:
@@ -76,4 +80,45 @@ async def test_a_reader_that_does_not_read_is_told_of() -> None:
         crowd.outbox.put(b"12345")
     assert crowd.full == 0
     await asyncio.sleep(0)
+    assert crowd.full == 1
+
+
+FRAME_BYTES = 64_000_000
+"""The default of ``limits.frame``."""
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_one_frame_of_the_largest_size_waits_beside_all_that_may_wait(alone: bool) -> None:
+    crowd = Crowd(alone, UNSENT_LIMIT_BYTES)
+    small = b"x" * (1024 * 1024 - 1)
+    for _ in range(16):
+        crowd.outbox.put(small)
+    crowd.outbox.put(b"y" * FRAME_BYTES)
+    for _ in range(16):
+        crowd.outbox.put(small)
+    await asyncio.sleep(0)
+    assert (crowd.full, crowd.pipe.get_write_buffer_size()) == (0, UNSENT_LIMIT_BYTES + FRAME_BYTES + 1)
+    crowd.outbox.put(b"")
+    await asyncio.sleep(0)
+    assert crowd.full == 1
+
+
+async def test_a_large_frame_that_has_been_read_in_part_or_whole_counts_for_nothing_any_more() -> None:
+    crowd = Crowd(alone=True, limit_bytes=10)
+    crowd.outbox.put(b"y" * 100)
+    crowd.pipe.read_bytes = 60
+    crowd.outbox.put(b"x" * 9)
+    assert crowd.full == 0
+    crowd.pipe.read_bytes = 101
+    crowd.outbox.put(b"")
+    assert crowd.full == 1
+
+
+async def test_a_second_large_frame_waits_for_the_first_to_be_read() -> None:
+    crowd = Crowd(alone=True, limit_bytes=10)
+    crowd.outbox.put(b"y" * 100)
+    crowd.pipe.read_bytes = 101
+    crowd.outbox.put(b"y" * 200)
+    assert crowd.full == 0
+    crowd.outbox.put(b"y" * 50)
     assert crowd.full == 1

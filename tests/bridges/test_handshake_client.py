@@ -261,6 +261,32 @@ async def test_progress_comes_back_under_the_client_s_own_token() -> None:
         assert client.noticed == [(PROGRESS, {"progressToken": "mine", "progress": 1})]
 
 
+@pytest.mark.parametrize("scoped", [False, True], ids=["pipe", "http"])
+async def test_progress_that_an_upstream_counts_anew_with_each_round_rises_for_the_client(scoped: bool) -> None:
+    async def act(asked: Asked) -> Reply:
+        token = asked.value["_meta"]["progressToken"]
+        for step in (1, 2, 3) if "inputResponses" in asked.value else (1, 2):
+            params = {"progressToken": token, "progress": step}
+            if scoped:
+                asked.scope.notify(PROGRESS, json.dumps(params).encode())
+            else:
+                here.server.links[-1].tell(PROGRESS, params)
+        if "inputResponses" in asked.value:
+            return result({"content": [], "resultType": "complete"})
+        return result({"resultType": "input_required", "inputRequests": {"q": {"method": "roots/list"}}})
+
+    async with seating(stateless_only(FakeTool("work", act), scoped=scoped)) as here:
+        client = CallScope()
+        assert isinstance(await for_handshake(here).request("tools/call", asks(token="mine"), client), Result)
+        assert [(said["progressToken"], said["progress"]) for _, said in client.noticed] == [
+            ("mine", 1),
+            ("mine", 2),
+            ("mine", 3),
+        ]
+        fell = "notifications/progress: fell back when the call was sent again"
+        assert here.upstream.losses.counts[fell] == 2
+
+
 async def test_headers_go_along() -> None:
     async with seating(stateless_only(FakeTool("work"))) as here:
         await for_handshake(here).request("tools/call", asks(), CallScope(), headers={"mcp-param-x": "1"})

@@ -3,74 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 
 from fuseboard.bridges.held_calls import HELD, HOLD_S
-from fuseboard.era import Era
 from fuseboard.errors import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, UPSTREAM_LOST
 from fuseboard.ports import Failure, Reply
 from fuseboard.wire import frames
-from support.fake_server import Act, Asked, FakeServer, FakeTool, text
-from support.playbook import FakeClient, Play, RpcError, playing
-from support.seal import HmacSeal
+from support.fake_server import Act, Asked, text
+from support.holding import ADA, WHO, arrive, asking, begin, heard, refused, retry, server
+from support.playbook import playing
 from support.virtual_time import anyio_backend
 
 __all__ = ["anyio_backend"]
-
-WHO: dict[str, Any] = {"message": "Who is there?", "requestedSchema": {"type": "object", "properties": {}}}
-ADA = {"action": "accept", "content": {"name": "Ada"}}
-ABLE: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
-
-
-def asking(*questions: tuple[str, dict[str, Any] | None], seen: list[Any] | None = None) -> Act:
-    """Asks one after the other and says what it was answered."""
-
-    async def act(asked: Asked) -> Reply:
-        heard = seen if seen is not None else []
-        for method, params in questions:
-            reply = await asked.scope.request(method, json.dumps(params).encode() if params is not None else None)
-            heard.append(json.loads(reply.raw))
-        return text(json.dumps(heard))
-
-    return act
-
-
-def server(act: Act, **options: Any) -> FakeServer:
-    return FakeServer("u", FakeTool("work", act), eras=[Era.HANDSHAKE], scoped=True, **options)
-
-
-def arrive(play: Play, principal: str = "ada", **capabilities: Any) -> FakeClient:
-    return play.arrive(Era.STATELESS, principal=principal, **(capabilities or ABLE))
-
-
-async def begin(client: FakeClient, **arguments: Any) -> tuple[dict[str, Any], str]:
-    """The questions of a call's first round, and its token."""
-    first = await client.call("work", **arguments)
-    assert first["resultType"] == "input_required", first
-    return first["inputRequests"], first["requestState"]
-
-
-async def retry(client: FakeClient, state: Any, answers: Any, name: str = "work", **arguments: Any) -> Any:
-    params = {"name": name, "arguments": arguments, "requestState": state, "inputResponses": answers}
-    return await client.request("tools/call", params)
-
-
-async def refused(call: Awaitable[Any]) -> RpcError:
-    with pytest.raises(RpcError) as fault:
-        await call
-    return fault.value
-
-
-def heard(result: Any) -> list[Any]:
-    """What the server was answered."""
-    assert result["resultType"] == "complete", result
-    found: list[Any] = json.loads(result["content"][0]["text"])
-    return found
-
 
 # The conversation.
 
@@ -151,7 +99,7 @@ async def test_prompts_and_resources_are_held_too() -> None:
             assert heard(await client.request(method, {**params, **last})) == [{"roots": []}]
 
 
-async def test_progress_of_each_round_goes_by_that_round_s_token_and_in_between_is_counted() -> None:
+async def test_progress_goes_by_its_round_s_token_and_what_comes_in_between_is_told_first() -> None:
     turn = anyio.Event()
 
     async def act(asked: Asked) -> Reply:
@@ -183,10 +131,42 @@ async def test_progress_of_each_round_goes_by_that_round_s_token_and_in_between_
         last = {"requestState": first["requestState"], "inputResponses": {"q1": {"roots": []}}}
         await client.request("tools/call", {**params, **last, "_meta": {"progressToken": 7}})
         steps = [(said["progressToken"], said["progress"]) for _, said in client.heard.noticed]
-        assert steps == [("a", 1), (7, 3)]
-        assert play.board.health()["u"]["untranslated"] == {
-            "notifications/progress: came while the client was asked": 1
-        }
+        assert steps == [("a", 1), (7, 2), (7, 3)]
+        assert "untranslated" not in play.board.health()["u"]
+
+
+async def chatters(asked: Asked) -> Reply:
+    """Logs while it waits, and ends without having been answered."""
+
+    async def log() -> None:
+        await anyio.sleep(1)
+        asked.scope.notify("notifications/message", b'{"level":"info","data":"while you were asked"}')
+        asked.scope.notify("notifications/tools/list_changed", None)
+        waiting.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as waiting:
+        waiting.start_soon(log)
+        await asked.scope.request("roots/list", None)
+    return text("[]")
+
+
+async def test_what_came_in_between_is_told_even_if_the_call_has_ended_and_only_if_it_is_wanted() -> None:
+    for level, told in (("info", ["while you were asked"]), ("error", [])):
+        async with playing(server(chatters)) as play:
+            client = arrive(play)
+            _, state = await begin(client)
+            await anyio.sleep(2)
+            last = {"name": "work", "arguments": {}, "requestState": state, "inputResponses": {"q1": {"roots": []}}}
+            meta = {"io.modelcontextprotocol/logLevel": level}
+            assert heard(await client.request("tools/call", {**last, "_meta": meta})) == []
+            assert [said["data"] for _, said in client.heard.noticed] == told
+
+
+async def test_what_came_in_between_is_counted_where_nobody_comes_for_it() -> None:
+    async with playing(server(chatters)) as play:
+        await begin(arrive(play))
+        await anyio.sleep(HOLD_S + 1)
+        assert play.board.health()["u"]["untranslated"] == {"notifications/message: came while the client was asked": 1}
 
 
 # Pages to visit first.
@@ -367,147 +347,3 @@ async def test_a_call_that_ends_before_its_answer_answers_the_question_itself() 
         await anyio.sleep(2)
         assert isinstance(asides[0], Failure)
         assert heard(await retry(client, state, {"q1": {"roots": []}})) == []
-
-
-# An attacker.
-
-
-async def held(play: Play, client: FakeClient) -> str:
-    return (await begin(client, path="/mine"))[1]
-
-
-async def still_good(client: FakeClient, state: str) -> None:
-    """The call has survived."""
-    assert heard(await retry(client, state, {"q1": {"roots": []}}, path="/mine")) == [{"roots": []}]
-
-
-def attacked() -> FakeServer:
-    upstream = server(asking(("roots/list", None)))
-    upstream.tools["other"] = FakeTool("other", asking(("roots/list", None)))
-    return upstream
-
-
-NOT_VALID = "requestState is not valid here"
-
-
-async def test_a_forged_token_is_refused_and_the_call_survives() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        claims = bytes.fromhex(state.partition(".")[2])
-        for forged in ("", "v1.AAAA", state[:-2] + "00", await HmacSeal(b"of mine").seal(claims), 7, None, {"a": 1}):
-            fault = await refused(retry(client, forged, {"q1": {"roots": []}}, path="/mine"))
-            assert (fault.code, fault.message, fault.data) == (INVALID_PARAMS, NOT_VALID, None)
-        await still_good(client, state)
-
-
-async def test_a_token_of_ours_that_is_for_something_else_is_no_state() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        claims = json.loads(bytes.fromhex(state.partition(".")[2]))
-        cursor = await play.board.seal.seal(json.dumps({**claims, "purpose": "cursor"}).encode())
-        assert (await refused(retry(client, cursor, {}, path="/mine"))).message == NOT_VALID
-        await still_good(client, state)
-
-
-async def test_a_token_is_good_once() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        await still_good(client, state)
-        fault = await refused(retry(client, state, {"q1": {"roots": []}}, path="/mine"))
-        assert (fault.code, "used already" in fault.message) == (INVALID_PARAMS, True)
-
-
-async def test_a_token_that_is_sent_twice_at_once_is_taken_once() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        outcomes: list[Any] = []
-
-        async def send() -> None:
-            try:
-                outcomes.append(heard(await retry(client, state, {"q1": {"roots": []}}, path="/mine")))
-            except RpcError as fault:
-                outcomes.append(fault.message.partition(":")[0])
-
-        async with anyio.create_task_group() as tasks:
-            for _ in range(5):
-                tasks.start_soon(send)
-        assert outcomes.count([{"roots": []}]) == 1
-        assert outcomes.count("requestState was used already") == 4
-
-
-async def test_an_older_round_s_token_is_spent_too() -> None:
-    async with playing(server(asking(("roots/list", None), ("roots/list", None)))) as play:
-        client = arrive(play)
-        _, first = await begin(client)
-        second = await retry(client, first, {"q1": {"roots": []}})
-        assert "used already" in (await refused(retry(client, first, {"q2": {"roots": []}}))).message
-        assert len(heard(await retry(client, second["requestState"], {"q2": {"roots": []}}))) == 2
-
-
-async def test_another_principal_s_token_is_refused_like_a_forged_one() -> None:
-    async with playing(attacked()) as play:
-        ada, eve = arrive(play), arrive(play, "eve")
-        state = await held(play, ada)
-        fault = await refused(retry(eve, state, {"q1": {"roots": []}}, path="/mine"))
-        assert (fault.code, fault.message) == (INVALID_PARAMS, NOT_VALID)
-        await still_good(ada, state)
-
-
-async def test_edited_arguments_are_refused() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        for arguments in ({"path": "/yours"}, {"path": "/mine", "force": True}, {}):
-            fault = await refused(retry(client, state, {"q1": {"roots": []}}, **arguments))
-            assert (fault.code, "belongs to another request" in fault.message) == (INVALID_PARAMS, True)
-        await still_good(client, state)
-
-
-async def test_tokens_of_two_calls_cannot_be_swapped() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        other = await client.call("other", path="/mine")
-        for name, token in (("work", other["requestState"]), ("other", state)):
-            fault = await refused(retry(client, token, {"q1": {"roots": []}}, name, path="/mine"))
-            assert "belongs to another request" in fault.message
-        read = {"uri": "a:b", "requestState": state, "inputResponses": {}}
-        assert "another request" in (await refused(client.request("resources/read", read))).message
-        await still_good(client, state)
-
-
-async def test_the_same_tool_of_another_server_is_another_request() -> None:
-    def one(alias: str) -> FakeServer:
-        return FakeServer(alias, FakeTool("work", asking(("roots/list", None))), eras=[Era.HANDSHAKE], scoped=True)
-
-    async with playing(one("a"), one("b")) as play:
-        client = arrive(play)
-        first = await client.call("a__work")
-        fault = await refused(retry(client, first["requestState"], {"q1": {"roots": []}}, "b__work"))
-        assert "belongs to another request" in fault.message
-
-
-async def test_answers_that_are_none_are_refused_before_the_token_is_spent() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        state = await held(play, client)
-        for answers in ({"q1": 7}, ["q1"], "yes"):
-            assert (await refused(retry(client, state, answers, path="/mine"))).code == INVALID_PARAMS
-        await still_good(client, state)
-
-
-async def test_what_differs_in_writing_alone_is_the_same_request() -> None:
-    async with playing(attacked()) as play:
-        client = arrive(play)
-        first = await client.call("work", a=1, b={"c": 2, "d": 3})
-        meta = json.dumps({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "x": 1})
-        state = json.dumps(first["requestState"])
-        answers = '"inputResponses":{"q1":{"roots":[]}}'
-        raw = f'{{ "_meta":{meta}, {answers}, "requestState":{state},"arguments": {{"b":{{"d":3, "c":2}},"a":1}},'
-        raw += '"name":"w\\u006frk"}'
-        reply = await client.reply("tools/call", raw.encode())
-        assert heard(json.loads(reply.raw)) == [{"roots": []}]

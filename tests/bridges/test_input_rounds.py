@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from fuseboard.bridges.input_rounds import ROUNDS, InputRounds, Unanswerable
+from fuseboard.bridges.input_rounds import QUESTIONS, ROUNDS, InputRounds, Unanswerable
 from fuseboard.bridges.losses import Losses
 from fuseboard.errors import INTERNAL_ERROR, UPSTREAM_JUNK
 from fuseboard.ports import Failure, Reply, Result
@@ -189,6 +189,15 @@ async def test_questions_that_make_no_sense_are_the_server_s_fault(raw: bytes) -
 async def test_an_answer_that_is_no_object_fails_the_call() -> None:
     with pytest.raises(Unanswerable, match="no object"):
         await rounds(CallScope(Result(b"[]"))).next(required(a=FORM))
+
+
+async def test_a_client_is_not_flooded_with_questions() -> None:
+    client, losses = CallScope(), Losses()
+    questions = {f"q{number}": ROOTS for number in range(QUESTIONS + 1)}
+    with pytest.raises(Unanswerable, match=f"at most {QUESTIONS}"):
+        await rounds(client, losses=losses).next(required(**questions))
+    assert client.asked == []
+    assert losses.counts == {"questions: too many at once": 1}
 
 
 async def test_other_requests_may_not_ask() -> None:

@@ -52,12 +52,12 @@ def test_the_exit_code_and_the_document_agree(tmp_path: Path, text: str, code: i
 
 
 def test_the_document_says_what_was_loaded(tmp_path: Path) -> None:
-    found = document(run(tmp_path, GOOD + "run: {calls: 5}\ndefault: ask\n", "--json"))
+    found = document(run(tmp_path, GOOD + "loops: {repeat: 5}\ndefault: ask\n", "--json"))
     assert found["servers"] == [
         {"alias": "files", "type": "stdio", "target": "npx server"},
         {"alias": "time", "type": "stdio", "target": "uvx"},
     ]
-    assert found["unenforced"] == ["run"]
+    assert found["unenforced"] == ["loops"]
     assert found["notes"] == ["ask refuses until this version has approvals: default"]
     assert found["findings"] == []
     assert "cedar" not in found

@@ -1,11 +1,25 @@
+import asyncio
 import json
 import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 
+from fuseboard.adapters.stores.sqlite import SqliteStore
+from fuseboard.approvals import PENDING, Approval, Binding, opened
+from fuseboard.cli.status import lines, look
+from fuseboard.reviews import RunState
+from fuseboard.spending import told
+from fuseboard.state import EMPTY, Reserve, Settle, Write
 from support.frame_log import FrameLog
-from support.proxy import Proxy, fuseboard, served, wrapped
+from support.ledger_entries import RUN, proposed, record
+from support.proxy import PROGRAM, Proxy, fuseboard, served, wrapped
+from support.raw_ways import meeting
 from support.servers import raw_command
 
 
@@ -69,3 +83,145 @@ async def test_what_an_upstream_says_of_itself_is_shown_and_does_nothing(tmp_pat
     assert "[/oops]\\x1b]0;t\\x07 [bold]1" in text
     assert "a\\x1b[2J\\u202e [/oops]" in text
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
+
+
+CONFIG = proposed().config
+
+
+def remember(folder: Path, *writes: Write, **entry: Any) -> None:
+    """A ledger with one call, and state beside it, all in one commit."""
+
+    async def main() -> None:
+        store = SqliteStore.open(folder / "ledger.db")
+        assert await store.commit(writes, EMPTY, None, at=time.time())
+        await store.close()
+
+    record(folder / "ledger.db", proposed(at=time.time(), **entry))
+    asyncio.run(main())
+
+
+def used(calls: int) -> Sequence[Write]:
+    key = f"run/{RUN}"
+    return Reserve(key, "d-0", {"calls": calls}, {}, 60, 600), Settle(key, "d-0", {"calls": calls}, 600)
+
+
+def asked(**changes: Any) -> Sequence[Write]:
+    at = time.time()
+    fields: dict[str, Any] = {
+        "id": "a-1",
+        "binding": Binding(RUN, (("permissions", "ask"),), "ana", "tools/call", "ci", "deploy"),
+        "status": PENDING,
+        "serial": 1,
+        "tool": "ci__deploy",
+        "effect": "destructive",
+        "why": "A person has to approve calling ci__deploy.",
+        "arguments": "{}",
+        "via": ("cli",),
+        "created_at": at,
+        "expires_at": at + 100,
+    }
+    return opened(Approval(**(fields | changes)), EMPTY, at=at)
+
+
+def text(found: dict[str, Any]) -> str:
+    return "\n".join(line.plain for line in lines(found))
+
+
+def test_a_run_is_shown_with_what_it_used_of_what_it_may(tmp_path: Path) -> None:
+    remember(tmp_path, *told(CONFIG, {"calls": 200.0}), *used(12))
+    found = look(tmp_path, 10)
+    (run,) = found["runs"]
+    assert (run["run"], run["state"], run["run_source"]) == (RUN, "running", "process")
+    assert run["budgets"] == {"calls": {"used": 12, "held": 0, "limit": 200.0}}
+    assert "calls 12/200" in text(found)
+
+
+def test_a_call_under_way_is_shown(tmp_path: Path) -> None:
+    remember(tmp_path, Reserve(f"run/{RUN}", "d-0", {"calls": 1, "slots:0": 1}, {}, 60, 600))
+    found = look(tmp_path, 10)
+    assert found["runs"][0]["under_way"] == 1
+    assert "calls 0 (+1)" in text(found)
+    assert "1 under way" in text(found)
+
+
+def test_a_paused_run_says_who_paused_it_and_why(tmp_path: Path) -> None:
+    remember(tmp_path, RunState().paused(at=time.time(), by="ana", why="odd").written(RUN))
+    assert "paused by ana: odd" in text(look(tmp_path, 10))
+
+
+def test_a_run_that_called_nothing_for_long_is_quiet(tmp_path: Path) -> None:
+    remember(tmp_path)
+    found = look(tmp_path, 10)
+    assert "running" in text(found)
+    assert "quiet" in text(found | {"at": found["at"] + 3600})
+
+
+def test_what_waits_for_a_person_is_shown_until_it_expires(tmp_path: Path) -> None:
+    remember(tmp_path, *asked())
+    found = look(tmp_path, 10)
+    (hold,) = found["holds"]
+    assert (hold["id"], hold["run"], hold["tool"]) == ("a-1", RUN, "ci__deploy")
+    assert "a-1  ci__deploy (destructive)" in text(found)
+
+
+def test_a_run_that_waits_is_no_call_that_waits(tmp_path: Path) -> None:
+    remember(tmp_path, *asked(binding=Binding(RUN, (("review", "run.paused"),))))
+    assert "that the run goes on" in text(look(tmp_path, 10))
+
+
+def test_as_many_runs_are_shown_as_are_wanted_the_newest_first(tmp_path: Path) -> None:
+    record(tmp_path / "ledger.db", *(proposed(f"d-{n}", run=f"r-{n}") for n in range(5)))
+    assert [run["run"] for run in look(tmp_path, 2)["runs"]] == ["r-4", "r-3"]
+
+
+def test_a_folder_in_which_nothing_was_served_has_nothing_to_show(tmp_path: Path) -> None:
+    found = look(tmp_path, 10)
+    assert (found["proxies"], found["runs"], found["holds"]) == ([], [], [])
+    assert text(found) == "No proxy runs with this state folder."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_agent_says_of_itself_is_shown_and_does_nothing(tmp_path: Path) -> None:
+    hostile = "x\x1b[2J\u202e[/oops]"
+    remember(tmp_path, *asked(tool=hostile, why=hostile), client=hostile)
+    shown = text(look(tmp_path, 10))
+    assert shown.count("x\\x1b[2J\\u202e[/oops]") == 3
+    assert not {"\x1b", "\u202e"} & set(shown)
+
+
+def test_watching_looks_again_until_it_is_interrupted(tmp_path: Path) -> None:
+    command = [PROGRAM, "status", "--watch", "--json", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["runs"] == []
+        remember(tmp_path)
+        documents = (json.loads(line) for line in watching.stdout)
+        assert next(found for found in documents if found["runs"])["runs"][0]["run"] == RUN
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 130
+        assert watching.stderr is not None
+        assert watching.stderr.read() == ""
+
+
+def test_a_terminal_is_drawn_anew(tmp_path: Path) -> None:
+    remember(tmp_path, *used(3))
+    command = [PROGRAM, "status", "--watch", "--state", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "FORCE_COLOR": "1"}
+    ) as watching:
+        assert watching.stdout is not None
+        assert any("calls" in line for line in watching.stdout)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 130
+
+
+async def test_the_limits_of_a_running_proxy_are_known_to_those_who_look_on(tmp_path: Path) -> None:
+    program, *arguments = raw_command(FrameLog(tmp_path / "log"))
+    config = {"servers": {"raw": {"command": program, "args": arguments}}, "run": {"calls": 77}}
+    async with served(config, tmp_path, front="http") as proxy:
+        await shown(proxy, "up")
+        async with meeting(proxy, "http") as client:
+            await client.call("echo", {"text": "hi"})
+        found = json.loads(await proxy.cli("status", "--json"))
+        assert found["runs"][0]["budgets"]["calls"] == {"used": 1, "held": 0, "limit": 77}
+        assert "calls 1/77" in await proxy.cli("trace", "show", "last")

@@ -145,3 +145,14 @@ def test_runs_as_a_table(tmp_path: Path) -> None:
     head, line = [line.plain.split() for line in runs_table([run])]
     assert head == ["run", "began", "took", "client", "principal", "calls", "denied", "failed"]
     assert (line[0], *line[3:]) == ("r-5kq0p1xy7c2m9d4h", "17s", "claude-code/2.1.317", "local", "7", "2", "3")
+
+
+def test_the_header_says_how_surely_the_run_is_known_and_the_lines_what_they_stand_on(tmp_path: Path) -> None:
+    entries = (
+        proposed("d-1", confidence="claimed", run_source="trace"),
+        proposed("d-2", seq=2, confidence="claimed", run_source="trace", depth=1, parent="d-1"),
+    )
+    who, _, _, first, second = drawn(tmp_path, *entries)
+    assert who.endswith("(run known by: trace, claimed)")
+    assert "depth" not in first
+    assert "depth 1, under d-1" in second

@@ -1,8 +1,10 @@
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from fuseboard.adapters.stores.reader import LedgerReader
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.cli.trace import follow, trace
 from fuseboard.ports import Entry
-from fuseboard.state import EMPTY
+from fuseboard.reviews import RunState
+from fuseboard.spending import told
+from fuseboard.state import EMPTY, Reserve, Settle
 from support.ledger_entries import BEGAN, RUN, concluded, denied, proposed, record, story
 
 OTHER = "r-6aaaaaaaaaaaaaaa"
@@ -61,6 +65,24 @@ def test_show_json_is_one_document(state: Path) -> None:
     shown = json.loads(run(state, "show", "last", "--json").stdout)
     assert shown["run"]["run"] == RUN
     assert [call["seq"] for call in shown["calls"]] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_show_says_what_the_run_used_of_its_budgets(state: Path) -> None:
+    async def use() -> None:
+        store = SqliteStore.open(state / "ledger.db")
+        at, key = time.time(), f"run/{RUN}"
+        spent = Reserve(key, "d-1", {"calls": 7}, {}, 60, 600), Settle(key, "d-1", {"calls": 7}, 600)
+        pause = RunState().paused(at=at, by="ana", why="odd").written(RUN)
+        assert await store.commit((*told(proposed().config, {"calls": 200.0}), *spent, pause), EMPTY, None, at=at)
+        await store.close()
+
+    asyncio.run(use())
+    text = run(state, "show", RUN).stdout
+    assert "budgets  calls 7/200\n" in text
+    assert "paused by ana: odd\n" in text
+    shown = json.loads(run(state, "show", RUN, "--json").stdout)
+    assert shown["state"] == "paused"
+    assert shown["budgets"] == {"calls": {"used": 7, "held": 0, "limit": 200.0}}
 
 
 @pytest.mark.parametrize(

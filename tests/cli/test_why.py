@@ -136,3 +136,23 @@ def test_a_task_that_nobody_fetched_says_so(tmp_path: Path) -> None:
         "            90 B after 412ms",
         "  truth     task",
     ]
+
+
+def test_how_the_run_is_known_and_what_the_call_stands_on(tmp_path: Path) -> None:
+    entry = proposed("d-2", run_source="trace", confidence="claimed", depth=2, root="r-root", parent="d-1")
+    lines = told(tmp_path, entry)
+    (run,) = [line for line in lines if line.startswith("  run ")]
+    assert run.endswith("known by trace, claimed")
+    assert "  called by d-1, depth 2, at the bottom of it run r-root" in lines
+
+
+def test_a_score_is_told_term_by_term(tmp_path: Path) -> None:
+    terms = [
+        {"term": "irreversibility", "points": 35, "reason": "what it does may not be undone"},
+        {"term": "pressure", "points": 5, "reason": "odd\x1b[2J"},
+    ]
+    check = {"policy": "ambiguity", "verdict": "allow", "rule": None, "facts": {"score": 40, "terms": terms}}
+    lines = told(tmp_path, proposed(checks=[check]))
+    assert "                score = 40" in lines
+    assert "                 35  irreversibility  what it does may not be undone" in lines
+    assert "                  5  pressure         odd\\x1b[2J" in lines

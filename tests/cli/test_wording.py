@@ -1,6 +1,6 @@
 import pytest
 
-from fuseboard.cli.wording import clean, clock, counted, day, size, span
+from fuseboard.cli.wording import budgets, clean, clock, counted, day, size, span
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,17 @@ def test_counted() -> None:
 
 def test_a_time_of_day_is_the_end_of_its_date() -> None:
     assert day(1_790_000_000.9).endswith(clock(1_790_000_000.9))
+
+
+def test_each_budget_is_told_in_its_own_measure() -> None:
+    units = {
+        "calls": {"used": 12.0, "held": 2.0, "limit": 200.0},
+        "time_s": {"used": 192.0, "held": 0.0, "limit": 1800.0},
+        "output_bytes": {"used": 1_200_000.0, "held": 5.0, "limit": None},
+        "tokens": {"used": 3000.0, "held": 0.0, "limit": 250_000.0},
+        "money": {"used": 0.25, "held": 0.0, "limit": 5.0},
+    }
+    assert budgets(units) == (
+        "calls 12 (+2)/200  time 3m12s/30m00s  output 1.2 MB  tokens ~3,000/~250,000  money 0.25/5"
+    )
+    assert budgets({}) == ""

@@ -31,6 +31,8 @@ def test_tokens_name_principals_in_the_long_and_the_short_form(tmp_path: Path) -
         pytest.param("{ana: }", "auth.bearer.ana: found nothing; expected keys and values", id="no token"),
         pytest.param("{ana: {roles: x}}", "auth.bearer.ana.token: nothing found; this key is needed", id="roles alone"),
         pytest.param("{'a b': aaaaaaaaaaaaaaaa}", "found the name 'a b'; a principal has letters", id="odd name"),
+        pytest.param("{local: aaaaaaaaaaaaaaaa}", "found the name 'local', which is everybody's", id="the name of all"),
+        pytest.param("{Local: aaaaaaaaaaaaaaaa}", "found the name 'Local', which is everybody's", id="almost that"),
         pytest.param("{}", "auth.bearer: found nothing in it; expected at least 1", id="nobody"),
         pytest.param(
             "{a: aaaaaaaaaaaaaaaa, b: {token: aaaaaaaaaaaaaaaa}}",

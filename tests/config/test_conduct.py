@@ -25,6 +25,23 @@ trace: {keep: 1d, args: none}
     assert config.trace == Trace(keep_s=86400.0, args="none")
 
 
+def test_who_may_answer_for_how_long_and_who_is_told(tmp_path: Path) -> None:
+    config = loaded(
+        tmp_path,
+        SERVERS
+        + "approvals: {form: write, expires: 5m, webhook: {url: 'https://h/${env:PATH_TO}', secret: '${env:KEY}'}}",
+        env={"KEY": "0123456789abcdef", "PATH_TO": "hidden-path"},
+    )
+    found = config.approvals
+    assert (found.form, found.expires_s, found.webhook.url) == ("write", 300.0, "https://h/hidden-path")
+    assert found.webhook.secret is not None
+    assert found.webhook.secret.reveal() == "0123456789abcdef"
+    assert set(config.secrets) == {"0123456789abcdef", "hidden-path"}
+    assert "0123456789abcdef" not in config.model_dump_json() + repr(config)
+    literal = loaded(tmp_path, SERVERS + "approvals: {webhook: {url: 'http://[::1]:1/', secret: 0123456789abcdef}}")
+    assert literal.secrets == ("0123456789abcdef",)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "location"),
     [
@@ -66,6 +83,20 @@ def test_a_store_in_code() -> None:
         ("store: {kind: sqlite}", "store: found keys and values; expected memory"),
         ("approvals: {via: []}", "approvals.via: found nothing in it; expected at least 1"),
         ("approvals: {via: [mail]}", "approvals.via[0]: found 'mail'; expected 'elicit', 'web' or 'cli'"),
+        ("approvals: {form: all}", "approvals.form: found 'all'; expected 'none', 'read', 'write' or 'destructive'"),
+        ("approvals: {expires: 0s}", "approvals.expires: found '0s'; expected more than 0"),
+        (
+            "approvals: {webhook: {url: 'https://h'}}",
+            "approvals.webhook: found url or secret alone; expected both",
+        ),
+        (
+            "approvals: {webhook: {url: 'http://h', secret: p4ssword-p4ssword}}",
+            "approvals.webhook.url: found no https:// address",
+        ),
+        (
+            "approvals: {webhook: {url: 'https://h', secret: p4ssword}}",
+            "approvals.webhook.secret: found a secret of 8 characters; expected at least 16",
+        ),
         ("approvals: {ask_above: 101}", "approvals.ask_above: found 101; expected at most 100"),
         ("output: {max: 10B}", "output.max: found '10B'; expected at least 1000"),
         (

@@ -20,9 +20,7 @@ limits: {depth: 64}
     assert unenforced(loaded(tmp_path, text)) == (
         "servers.x.tools.t.lock",
         "servers.x.tools.t.poll",
-        "servers.x.tools.t.cost",
         "servers.x.tools.t.memory",
-        "run",
         "loops",
         "output",
         "store",

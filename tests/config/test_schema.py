@@ -92,5 +92,5 @@ def test_every_key_is_in_it() -> None:
 def test_defaults_are_spelt_as_a_file_spells_them() -> None:
     run = SCHEMA["$defs"]["RunLimits"]["properties"]
     assert (run["time"]["default"], run["output"]["default"], run["pause_at"]["default"]) == ("30m", "10MB", "50%")
-    assert run["rate"]["default"] == "60/min burst 20"
+    assert run["rate"]["default"] == "60/min burst 60"
     assert SCHEMA["$defs"]["Limits"]["properties"]["body"]["default"] == "4MiB"

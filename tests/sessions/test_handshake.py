@@ -11,6 +11,7 @@ import pytest
 from fuseboard import errors
 from fuseboard.era import Era
 from fuseboard.ports import Failure, Reply, Result
+from fuseboard.sessions.handshake import AHEAD_S
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs, result, says, text
 from support.listeners import Listeners
 from support.playbook import RpcError, playing
@@ -489,6 +490,66 @@ async def test_one_modern_server_among_several_is_bridged() -> None:
         client = await play.connect()
         answers_: list[Any] = [await client.call(name) for name in await client.listed()]
         assert [answer["content"][0]["text"] for answer in answers_] == ["old", "new"]
+
+
+async def test_of_many_clients_that_come_at_once_one_finds_out_that_a_server_shakes_no_hands() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=MODERN)
+    server.gate = anyio.Event()
+    async with playing(server) as play:
+        clients = [play.arrive() for _ in range(20)]
+        async with anyio.create_task_group() as tasks:
+            for client in clients:
+                tasks.start_soon(client.initialize)
+            await anyio.sleep(1)
+            server.gate.set()
+        await (await play.connect()).call("look")
+        assert [link.era for link in server.links] == [Era.HANDSHAKE, Era.STATELESS]
+        assert server.methods.count("initialize") == 1
+
+
+async def test_others_do_not_wait_long_for_the_first_handshake_nor_at_all_once_there_was_one() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=LEGACY)
+    first, second = anyio.Event(), anyio.Event()
+
+    async def hello(asked: Asked) -> Reply:
+        if server.methods.count("initialize") == 1:
+            await first.wait()
+        elif server.methods.count("initialize") == 3:
+            await second.wait()
+        return result({"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {}})
+
+    server.acts["initialize"] = hello
+    async with playing(server) as play, anyio.create_task_group() as tasks:
+        tasks.start_soon(play.arrive().initialize)
+        await server.reached("initialize")
+        began = anyio.current_time()
+        await play.arrive().initialize()
+        assert anyio.current_time() - began == pytest.approx(AHEAD_S, abs=0.5)
+        tasks.start_soon(play.arrive().initialize)
+        await server.reached("initialize", 3)
+        began = anyio.current_time()
+        await play.arrive().initialize()
+        assert anyio.current_time() - began < 0.1
+        first.set()
+        second.set()
+
+
+async def test_whoever_waits_for_a_first_handshake_that_fails_tries_for_itself() -> None:
+    server = FakeServer("one", FakeTool("look"), eras=LEGACY)
+
+    async def hello(asked: Asked) -> Reply:
+        if server.methods.count("initialize") == 1:
+            await anyio.sleep(1)
+            return Failure(b'{"code":7001,"message":"no credit"}')
+        return result({"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {}})
+
+    server.acts["initialize"] = hello
+    async with playing(server) as play, anyio.create_task_group() as tasks:
+        tasks.start_soon(play.arrive().reply, "initialize", HELLO)
+        await server.reached("initialize")
+        began = anyio.current_time()
+        await play.arrive().initialize()
+        assert anyio.current_time() - began == pytest.approx(1, abs=0.2)
 
 
 async def test_a_server_without_bridge_refuses_the_handshake_in_its_own_words() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fuseboard import errors
 from fuseboard.era import Era
 from fuseboard.ports import Result
+from fuseboard.sessions.lists import LONGEST_CURSOR
 from fuseboard.upstreams.listing import PAGES
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs, result
 from support.playbook import FakeClient, Play, RpcError, playing
@@ -126,6 +127,14 @@ async def test_a_made_up_cursor_is_refused_and_no_server_sees_it(cursor: str) ->
             await client.request("tools/list", {"cursor": cursor})
         assert refused.value.code == errors.INVALID_PARAMS
         assert "tools/list" not in play.server("one").methods
+
+
+async def test_a_cursor_too_long_to_come_back_cuts_its_own_server_s_list_alone() -> None:
+    one, two = FakeServer("one"), letters("two", "ab", page_size=1)
+    tools = [{"name": "t", "inputSchema": {}}]
+    one.acts["tools/list"] = answers(result({"tools": tools, "nextCursor": "x" * (LONGEST_CURSOR + 1)}))
+    async with playing(one, two) as play:
+        assert await turned(await play.connect()) == [["one__t", "two__a"], ["two__b"]]
 
 
 async def test_a_cursor_of_another_caller_is_refused() -> None:

@@ -39,6 +39,16 @@ async def test_every_page_to_the_last() -> None:
         assert [b'"%b"' % name in got[page] for name, page in ((b"a", 0), (b"b", 0), (b"c", 1))] == 3 * [True]
 
 
+async def test_pages_that_grow_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fuseboard.sessions.relists.WHOLE_BYTES", 10_000)
+    server = FakeServer("one")
+    server.acts["tools/list"] = answers(result({"tools": [], "x": "x" * 3_000, "nextCursor": "on"}))
+    async with seating(server) as here:
+        with pytest.raises(UpstreamFault, match="one answered tools/list with more than 10,000 bytes"):
+            await pages(here, Relists(), here.handshake())
+    assert [asked.method for asked in server.asked].count("tools/list") == 4
+
+
 async def test_who_comes_at_once_joins_and_who_comes_later_does_not() -> None:
     server = slow(FakeServer("one", FakeTool("look")))
     async with seating(server) as here, anyio.create_task_group() as tasks:

@@ -11,9 +11,9 @@ from support.virtual_time import anyio_backend
 __all__ = ["anyio_backend"]
 
 
-async def waited(comes: dict[str, float], goes: dict[str, float] | None = None) -> float:
+async def waited(comes: dict[str, float], goes: dict[str, float] | None = None, *, sure: tuple[str, ...] = ()) -> float:
     """How long the wait takes when each comes (or is known not to come) after so many seconds; 99 is never."""
-    call = RollCall([*comes, *(goes or {})])
+    call = RollCall([*comes, *(goes or {})], sure)
 
     async def later(name: str, after_s: float, come: bool) -> None:
         await anyio.sleep(after_s)
@@ -45,3 +45,15 @@ async def waited(comes: dict[str, float], goes: dict[str, float] | None = None) 
 )
 async def test_how_long_one_waits(comes: dict[str, float], goes: dict[str, float], takes: float) -> None:
     assert await waited(comes, goes) == pytest.approx(takes, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("comes", "takes"),
+    [
+        pytest.param({"a": 0.2, "known": 3.0}, 3.0, id="one that is known to be up is waited for"),
+        pytest.param({"a": 0.2, "known": 99}, GRACE_S, id="but never longer than the grace"),
+        pytest.param({"a": 0.2, "known": 2.0, "slow": 99}, 2.0, id="the unknown are not waited for with it"),
+    ],
+)
+async def test_those_known_to_be_up_are_waited_for(comes: dict[str, float], takes: float) -> None:
+    assert await waited(comes, sure=("known",)) == pytest.approx(takes, abs=0.05)

@@ -177,10 +177,11 @@ async def test_a_subscription_goes_by_the_clients_own_request_id() -> None:
 
 
 async def test_subscriptions_of_several_clients_stay_apart_on_one_pipe() -> None:
-    ids = iter(("first", "second"))
+    ids: list[int] = []
 
     async def listens(asked: Asked) -> Reply:
-        tag = {"_meta": {SUBSCRIPTION: next(ids)}}
+        ids.append(asked.id)
+        tag = {"_meta": {SUBSCRIPTION: asked.id}}
         server.links[0].tell("notifications/subscriptions/acknowledged", tag)
         await anyio.sleep_forever()
         raise AssertionError
@@ -194,7 +195,7 @@ async def test_subscriptions_of_several_clients_stay_apart_on_one_pipe() -> None
                 tasks.start_soon(client.request, "subscriptions/listen")
                 await client.heard.until("notifications/subscriptions/acknowledged")
             await ada.call("look")
-            server.links[0].tell("notifications/tools/list_changed", {"_meta": {SUBSCRIPTION: "second"}})
+            server.links[0].tell("notifications/tools/list_changed", {"_meta": {SUBSCRIPTION: ids[1]}})
             tasks.cancel_scope.cancel()
         assert [method for method, _ in ada.heard.noticed] == ["notifications/subscriptions/acknowledged"]
         assert [params["_meta"][SUBSCRIPTION] for _, params in bob.heard.noticed] == [1, 1]

@@ -28,6 +28,7 @@ from measures import Sample, sample, slope_kb_per_min  # noqa: E402
 from tally import Tally  # noqa: E402
 from world import SESSION_IDLE_S, World, world  # noqa: E402
 
+from fuseboard.adapters.upstream.pool import IDLE_S  # noqa: E402
 from support.proxy import fuseboard  # noqa: E402
 from support.raw_transports import PipeClient, pipe  # noqa: E402
 
@@ -42,16 +43,16 @@ GROWTH_KB: Final = 40_000
 """From the first sample under load to the end, for a run of any length: arenas that the floods of slow readers have
 stretched stay (8 MB a stream), more than that does not."""
 
-DESCRIPTORS: Final = 40
-"""More of them at the end than before the load: connections to the upstreams are kept for some 15 s after their last
-use, as many as were busy at once. What leaks by the session or by the call shows as hundreds."""
+DESCRIPTORS: Final = 4
+"""More of them at the end than before the load: a stream beside the calls, or one that was just opened."""
 
 THREADS: Final = 2
 """More of them at the end: the pool that resolves names and reads files may have woken."""
 
 WARM_S: Final = 2.0
-SETTLE_S: Final = 3 * SESSION_IDLE_S + 2.0
-"""From the last client's end until the sessions that were abandoned have been idle for too long."""
+SETTLE_S: Final = 3 * SESSION_IDLE_S + 2 * IDLE_S + 2.0
+"""From the last client's end until the sessions that were abandoned have been idle for too long, and then the kept
+connections to the upstreams."""
 
 LIVES: Final = (
     ("handshake_visit", 3, 0.05),

@@ -224,9 +224,15 @@ class PipeLink:
         self._asking = 0
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
-        return await self._peer.request(method, params)
+        return await self._peer.request(method, params, on_id)
 
     async def notify(self, method: str, params: bytes | None) -> None:
         self._peer.notify(method, params)
@@ -297,7 +303,13 @@ class HttpLink:
         self._last_id = 0
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         if not self.open:
             raise UpstreamUnreachable("crowd", "closed")

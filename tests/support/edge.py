@@ -18,6 +18,7 @@ from fuseboard.adapters.downstream.guard import Auth
 from fuseboard.adapters.downstream.http import serve_http
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Gateway
+from fuseboard.tokens import Tokens
 
 HANDSHAKE = "2025-11-25"
 MODERN = "2026-07-28"
@@ -243,6 +244,8 @@ async def serving(
     limits: Limits | None = None,
     allowed_hosts: tuple[str, ...] = (),
     status: Mapping[str, Any] | None = None,
+    ended: anyio.Event | None = None,
+    tokens: Tokens | None = None,
 ) -> AsyncIterator[Served]:
     async with anyio.create_task_group() as tasks:
         edge = HttpEdge(
@@ -252,10 +255,12 @@ async def serving(
             allowed_hosts=allowed_hosts,
             status=lambda: status or {"ready": True},
             tasks=tasks,
+            tokens=tokens,
+            clock=lambda: 1.0,
         )
 
         async def serve(*, task_status: TaskStatus[int]) -> None:
-            await serve_http(edge, "127.0.0.1", 0, ready=task_status.started, signals=False)
+            await serve_http(edge, "127.0.0.1", 0, ready=task_status.started, signals=False, ended=ended)
 
         with anyio.fail_after(20):
             port: int = await tasks.start(serve)

@@ -27,6 +27,8 @@ class Asked:
     params: bytes | None
     scope: Scope
     headers: Mapping[str, str]
+    id: int = 0
+    """What the request goes by on its link."""
 
     @property
     def value(self) -> Any:
@@ -210,17 +212,27 @@ class FakeLink:
         self.closed = False
         self._server = server
         self._under_way: set[anyio.CancelScope] = set()
+        self._asked = 0
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         alias = self._server.alias
         if not self.open:
             raise Undelivered(alias, f"{alias} is gone")
+        self._asked += 1
+        if on_id is not None:
+            on_id(b"%d" % self._asked)
         with anyio.CancelScope() as life:
             self._under_way.add(life)
             try:
-                return await self._server.answer(Asked(self.era, method, params, scope, headers or {}))
+                return await self._server.answer(Asked(self.era, method, params, scope, headers or {}, self._asked))
             except anyio.get_cancelled_exc_class():
                 if self.open:
                     self._server.cancelled.append(method)

@@ -15,10 +15,10 @@ ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 
 
 class Listener:
-    """One stream. Over a pipe its notices carry its number, over HTTP they come on the request's own scope too."""
+    """One stream. Over a pipe its notices carry its request's id, over HTTP they come on its request's scope too."""
 
-    def __init__(self, id: int, asked: Asked, server: FakeServer) -> None:
-        self.id = id
+    def __init__(self, asked: Asked, server: FakeServer) -> None:
+        self.id = asked.id
         self.wanted: dict[str, Any] = asked.value["notifications"]
         self.meta: dict[str, Any] = asked.value["_meta"]
         self.open = True
@@ -67,7 +67,7 @@ class Listeners:
     async def _act(self, asked: Asked) -> Reply:
         if self.refuses is not None:
             return self.refuses
-        stream = Listener(len(self.streams) + 1, asked, self.server)
+        stream = Listener(asked, self.server)
         self.streams.append(stream)
         try:
             if not self.silent:

@@ -12,7 +12,7 @@ written down in order. Time is the event loop's, so with :mod:`support.virtual_t
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -21,17 +21,25 @@ import anyio.abc
 
 from fuseboard import pipeline
 from fuseboard.adapters.stores.memory import MemoryStore
+from fuseboard.approvals import Approval
 from fuseboard.cedar.rules import compile_rules
+from fuseboard.claims import Claims
 from fuseboard.config import Rule
+from fuseboard.config.conduct import Approvals
 from fuseboard.era import Era
 from fuseboard.errors import StoreUnavailable
 from fuseboard.exchange import Exchange
 from fuseboard.gateway import Board
+from fuseboard.holds import Holds
+from fuseboard.identity import Identity
 from fuseboard.ids import Ids
+from fuseboard.inbox import Inbox
 from fuseboard.ports import Concluded, Entry, Origin, Proposed, Reply, Request, Result, Session
+from fuseboard.questioning import Questioning
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
 from fuseboard.state import Snapshot, Write
+from fuseboard.tokens import Tokens
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
 from support.fake_server import FakeServer
@@ -46,6 +54,9 @@ PATIENCE_S: Final = 3600
 """Longer than any wait of the proxy's own, so that only a hang runs into it."""
 
 HANDSHAKE: Final = "2025-11-25"
+
+TOKENS: Final = Tokens(b"the key of a play")
+"""Makes and reads the run tokens of every play."""
 
 IDLE_S: Final = 1800.0
 """After how long an upstream session that no client holds is closed for doing nothing."""
@@ -160,6 +171,8 @@ class Play:
     def __init__(self, board: Board, servers: Sequence[FakeServer], store: MemoryStore) -> None:
         self.board = board
         self.store = store
+        self.inbox = Inbox(store, _clock)
+        """The operator's."""
         self._servers = {server.alias: server for server in servers}
 
     def server(self, alias: str) -> FakeServer:
@@ -205,22 +218,28 @@ async def playing(
     default: Any = "allow",
     mode: str = "enforce",
     store: MemoryStore | None = None,
+    fuses: pipeline.Fuses | None = None,
+    approvals: Approvals | None = None,
+    page: str | None = None,
+    notices: tuple[Callable[[Approval], None], ...] = (),
 ) -> AsyncIterator[Play]:
-    """A board in front of the servers; ``rules``, ``default`` and ``mode`` as in a configuration."""
+    """A board in front of the servers; ``rules``, ``default``, ``mode`` as in a configuration, ``fuses`` its limits."""
     kept = store or MemoryStore()
     counter = iter(range(1 << 30))
     ids = Ids(lambda bits: next(counter))
     async with anyio.create_task_group() as tasks:
         exchange = Exchange(
-            pipeline.standard(compile_rules([Rule.model_validate(rule) for rule in rules], default)),
+            pipeline.standard(compile_rules([Rule.model_validate(rule) for rule in rules], default), fuses),
             kept,
             Recorder(arguments="full", config="test", redact=Redactor(())),
             ids,
             _clock,
             enforce=mode == "enforce",
+            holds=_holds(approvals, kept, page, notices),
         )
         upstreams = {server.alias: _upstream(server, len(servers)) for server in servers}
-        board = Board(upstreams, exchange, Runs(ids.run), tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S)
+        identity = Identity(Runs(ids.run), Claims(TOKENS), kept, lambda bits: next(counter))
+        board = Board(upstreams, exchange, identity, tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S)
         with anyio.fail_after(PATIENCE_S):
             yield Play(board, servers, kept)
             await board.close()
@@ -229,6 +248,23 @@ async def playing(
 
 def _clock() -> float:
     return BEGAN + anyio.current_time()
+
+
+def _holds(
+    settings: Approvals | None, store: MemoryStore, page: str | None, notices: tuple[Callable[[Approval], None], ...]
+) -> Holds:
+    """Without settings nobody can be asked."""
+    chosen = settings or Approvals()
+    return Holds(
+        chosen,
+        store,
+        _clock,
+        Questioning(HmacSeal(), form=chosen.form, page=lambda: page),
+        config="test",
+        redact=Redactor(()),
+        terminal=settings is not None,
+        notices=notices,
+    )
 
 
 def _upstream(server: FakeServer, count: int) -> Upstream:

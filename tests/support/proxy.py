@@ -27,6 +27,13 @@ Front: TypeAlias = Literal["stdio", "http"]
 Upstream: TypeAlias = Sequence[str] | str
 """A command, or an address."""
 
+UNLIMITED: Mapping[str, Any] = {
+    "run": dict.fromkeys(("calls", "time", "output", "tokens", "money", "depth", "parallel", "rate", "pause_at")),
+    "principal": {"calls": None},
+    "approvals": {"ask_above": None},
+}
+"""For tests that are about something else and call more than an agent may. A configuration's own sections win."""
+
 PROGRAM = str(Path(sys.executable).parent / "fuseboard")
 
 
@@ -87,9 +94,9 @@ def wrap_command(upstream: Upstream, state: Path, *, port: int | None = None, op
 
 
 def serve_command(config: Mapping[str, Any] | str, folder: Path, *, port: int | None = None) -> list[str]:
-    """The command line of ``fuseboard serve``. ``config`` is the text of a file, or what it holds."""
+    """The command line of ``fuseboard serve``. ``config``: the text of a file, or what it holds but for the limits."""
     path = folder / "fuseboard.yaml"
-    path.write_text(config if isinstance(config, str) else json.dumps(config, indent=1))
+    path.write_text(config if isinstance(config, str) else json.dumps({**UNLIMITED, **config}, indent=1))
     front = ["--stdio"] if port is None else ["--http", f"127.0.0.1:{port}"]
     return [PROGRAM, "serve", "--config", str(path), "--state", str(folder / "state"), *front]
 

@@ -169,10 +169,10 @@ def notice(id: object) -> bytes:
     return params({"_meta": {SUBSCRIPTION: id}})
 
 
-def test_a_subscription_s_notice_finds_its_subscriber_by_the_id_that_the_upstream_gave_it() -> None:
+def test_a_subscription_s_notice_finds_its_subscriber_by_the_id_that_opened_it() -> None:
     calls, one, two = Calls(), scope(), scope()
-    calls.subscribed(one, notice(4))
-    calls.subscribed(two, notice("4"))
+    calls.subscribed(one, b"4")
+    calls.subscribed(two, b'"4"')
     assert calls.of_subscription(notice(4)) is one
     assert calls.of_subscription(notice("4")) is two
     calls.unsubscribed(one)
@@ -183,7 +183,7 @@ def test_a_subscription_s_notice_finds_its_subscriber_by_the_id_that_the_upstrea
 @pytest.mark.parametrize("said", [None, b"{}", b'{"_meta":{}}', b'{"_meta":7}', b'{"subscriptionId":4}'], ids=repr)
 def test_a_notice_of_no_subscription_finds_nobody(said: bytes | None) -> None:
     calls = Calls()
-    calls.subscribed(scope(), said)
+    calls.subscribed(scope(), b"4")
     assert calls.of_subscription(said) is None
 
 

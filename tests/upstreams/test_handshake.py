@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from fuseboard.errors import INVALID_PARAMS, UpstreamLost, UpstreamTimeout, UpstreamUnreachable
-from fuseboard.ports import Failure, Reply, Result
+from fuseboard.ports import Failure, Reply, Request, Result
 from fuseboard.upstreams.calls import PROGRESS
-from fuseboard.upstreams.handshake import INITIALIZED
+from fuseboard.upstreams.handshake import INITIALIZED, QUESTIONS
 from fuseboard.upstreams.seats import Refused
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs, says
 from support.gate import settle, working
@@ -45,6 +45,21 @@ async def test_the_answer_to_initialize_is_kept_byte_for_byte() -> None:
         seat = here.handshake()
         await seat.open()
         assert seat.result == raw
+
+
+async def test_a_client_is_not_flooded_with_questions() -> None:
+    server = FakeServer("one")
+    async with seating(server) as here, anyio.create_task_group() as tasks:
+        client = CallScope(None)
+        seat = here.handshake(client)
+        for n in range(QUESTIONS):
+            tasks.start_soon(seat.asked, Request(b"%d" % n, "roots/list", None))
+        await settle()
+        reply = await seat.asked(Request(b'"more"', "roots/list", None))
+        assert isinstance(reply, Failure)
+        assert b"256 questions wait" in reply.raw
+        assert len(client.asked) == QUESTIONS
+        tasks.cancel_scope.cancel()
 
 
 async def test_however_many_need_it_at_once_it_is_opened_once() -> None:

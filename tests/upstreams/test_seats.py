@@ -9,7 +9,7 @@ from fuseboard.era import Era
 from fuseboard.errors import UpstreamUnreachable
 from fuseboard.ports import Failure, Handler, Reply
 from fuseboard.scopes import NOWHERE
-from fuseboard.upstreams.seats import Absent
+from fuseboard.upstreams.seats import UNSENT_BYTES, Absent
 from support.fake_server import Asked, FakeLink, FakeServer, result
 from support.gate import settle
 from support.links import CallScope
@@ -55,6 +55,31 @@ async def test_notifications_keep_their_order_and_a_later_request_waits_for_them
         await seat.request("x", None, CallScope())
     assert server.notified == [("n0", None), ("n1", None), ("n2", None), ("n3", {"a": 1})]
     assert heard_before == [3, 4]
+
+
+async def test_what_waits_for_a_server_that_takes_no_notifications_is_bounded() -> None:
+    class DeafLink(FakeLink):
+        async def notify(self, method: str, params: bytes | None) -> None:
+            if method == "large":
+                await anyio.sleep(60)
+            await super().notify(method, params)
+
+    server = FakeServer("one")
+
+    async def connect(era: Era, inbound: Handler) -> FakeLink:
+        server.links.append(DeafLink(server, era, inbound))
+        return server.links[-1]
+
+    async with seating(server, connect) as here:
+        seat = here.handshake()
+        await seat.open()
+        for _ in range(20):
+            seat.notify("large", b'{"a":"%b"}' % (b"x" * (UNSENT_BYTES // 4)))
+        assert seat.upstream.losses.counts == {"notifications: the server does not take them": 17}
+        await anyio.sleep(200)
+        seat.notify("small", None)
+        await anyio.sleep(1)
+    assert [method for method, _ in server.notified] == ["large"] * 3 + ["small"]
 
 
 async def test_a_notification_without_a_link_opens_none() -> None:

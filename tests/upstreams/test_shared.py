@@ -10,7 +10,7 @@ import pytest
 
 from fuseboard.errors import INVALID_PARAMS, METHOD_NOT_FOUND, UpstreamUnreachable
 from fuseboard.ports import Failure, Reply, Result
-from fuseboard.upstreams.calls import PROGRESS
+from fuseboard.upstreams.calls import ACKNOWLEDGED, LISTEN, PROGRESS
 from fuseboard.upstreams.shared import PROBE_TIMEOUT_S
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, hangs
 from support.gate import Gate, settle, working
@@ -22,6 +22,7 @@ __all__ = ["anyio_backend"]
 
 MESSAGE = "notifications/message"
 TOOLS_CHANGED = "notifications/tools/list_changed"
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 # The one link of the stateless era.
 
@@ -66,6 +67,8 @@ async def test_what_cannot_be_told_whose_it_is_reaches_nobody() -> None:
         one, two = await two_callers(here, gate, lambda n: n)
         server.links[0].tell(MESSAGE, {"data": "late"})
         server.links[0].tell(PROGRESS, {"progressToken": gate.tokens()[0]})
+        # A report of progress that comes after its call is late, and no loss.
+        assert here.upstream.losses.counts == {"notifications/message: no telling whose it is": 2}
     for scope in (one, two, here.back, here.everyone):
         assert MESSAGE not in dict(scope.noticed)
         assert len(scope.noticed) <= 1
@@ -120,6 +123,66 @@ async def test_a_list_that_changed_on_a_shared_link_is_listed_anew() -> None:
         catalog.replace({}, at=1.0)
         here.server.links[0].tell(TOOLS_CHANGED)
         assert catalog.learned_at is None
+        assert here.upstream.losses.counts == {}
+
+
+# Subscriptions.
+
+
+def of(id: int, **more: Any) -> dict[str, Any]:
+    return {"_meta": {SUBSCRIPTION: id}, **more}
+
+
+async def test_acknowledgements_find_their_subscribers_however_late_and_in_whatever_order() -> None:
+    server = FakeServer("u")
+    server.acts[LISTEN] = hangs
+    async with seating(server) as here:
+        one, two = CallScope(), CallScope()
+        seat = here.shared.at(here.upstream)
+        async with anyio.create_task_group() as tasks:
+            for scope in (one, two):
+                tasks.start_soon(seat.request, LISTEN, None, scope)
+            second = await server.reached(LISTEN, 2)
+            first = next(asked for asked in server.asked if asked is not second)
+            await anyio.sleep(600)
+            server.links[0].tell(ACKNOWLEDGED, of(second.id, notifications={"promptsListChanged": True}))
+            server.links[0].tell(TOOLS_CHANGED, of(first.id))
+            server.links[0].tell(ACKNOWLEDGED, of(first.id))
+            tasks.cancel_scope.cancel()
+    assert [method for method, _ in one.noticed] == [TOOLS_CHANGED, ACKNOWLEDGED]
+    assert [method for method, _ in two.noticed] == [ACKNOWLEDGED]
+    assert two.noticed[0][1]["notifications"] == {"promptsListChanged": True}
+
+
+async def test_an_acknowledgement_for_somebody_who_has_left_is_not_the_next_one_s() -> None:
+    server = FakeServer("u")
+    server.acts[LISTEN] = hangs
+    async with seating(server) as here:
+        gone, next_one = CallScope(), CallScope()
+        seat = here.shared.at(here.upstream)
+        with anyio.move_on_after(1):
+            await seat.request(LISTEN, None, gone)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(seat.request, LISTEN, None, next_one)
+            await server.reached(LISTEN, 2)
+            for asked in server.asked:
+                server.links[0].tell(ACKNOWLEDGED, of(asked.id))
+            tasks.cancel_scope.cancel()
+    assert gone.noticed == []
+    assert len(next_one.noticed) == 1
+
+
+async def test_an_acknowledgement_that_names_no_subscription_is_nobody_s_and_no_call_s() -> None:
+    server, gate = working()
+    async with seating(server) as here:
+        call = CallScope()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(here.shared.at(here.upstream).request, "tools/call", asks(), call)
+            await server.reached("tools/call")
+            server.links[0].tell(ACKNOWLEDGED, {"notifications": {}})
+            gate.on.set()
+        assert call.noticed == []
+        assert here.upstream.losses.counts == {f"{ACKNOWLEDGED}: no telling whose it is": 1}
 
 
 # Which era does it speak?
@@ -185,6 +248,7 @@ async def test_after_a_call_was_given_up_a_message_that_names_no_call_reaches_no
             server.links[0].tell(MESSAGE, {"data": "about the call that was given up"})
             gate.on.set()
         assert other.noticed == []
+        assert here.upstream.losses.counts == {"notifications/message: no telling whose it is": 1}
 
 
 async def test_however_many_ask_at_once_one_probe_is_sent() -> None:

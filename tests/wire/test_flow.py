@@ -18,6 +18,7 @@ import anyio.lowlevel
 import pytest
 
 from fuseboard.adapters.downstream.limits import Limits
+from fuseboard.adapters.pipes import UNSENT_LIMIT_BYTES
 from fuseboard.adapters.upstream.stdio import StdioLink
 from fuseboard.errors import UpstreamLost
 from fuseboard.ports import Reply
@@ -32,6 +33,7 @@ from support.proxy import serve_command
 from support.raw_client import HANDSHAKE
 from support.raw_transports import PipeClient
 from support.servers import raw_command
+from support.system import eventually
 
 KIB = 1024
 QUEUE_BYTES = 512 * KIB
@@ -248,6 +250,22 @@ async def test_a_child_that_does_not_read_is_given_up(monkeypatch: pytest.Monkey
             for _ in range(4):
                 tasks.start_soon(asks)
     assert lost == 4
+    await link.close()
+
+
+async def test_a_child_that_reads_late_gets_the_largest_frame_and_one_that_reads_nothing_costs_no_more() -> None:
+    """At the real size, over a real pipe."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    link = await StdioLink.start("deaf", sleeper, env={}, cwd=None, inbound=Inbound(), limit_bytes=KIB)
+    await link.notify("n", b'"%b"' % (b"x" * 64_000_000))
+    part = b'"%b"' % (b"x" * (KIB * KIB - 100))
+    for _ in range(UNSENT_LIMIT_BYTES // (KIB * KIB)):
+        assert link.open
+        await link.notify("n", part)
+    await anyio.sleep(0.2)  # as long as its end would take to be noticed
+    assert link.open
+    await link.notify("n", part)
+    await eventually(lambda: not link.open)
     await link.close()
 
 

@@ -64,9 +64,10 @@ async def test_a_call_that_takes_too_long_is_cancelled_upstream_and_recorded(fro
         config = stored(server.section, drain="500ms")
         if front == "stdio":
             async with pipe(serve_command(config, tmp_path), tmp_path / "proxy.log") as client:
-                await client.begin("tools/call", LONG)
+                ask = await client.begin("tools/call", LONG)
                 await server.wrote("long one")
                 os.kill(client.child.pid, signal.SIGTERM)
+                assert json.loads(await ask.response())["error"]["message"] == "the proxy is stopping"
                 with anyio.fail_after(10):
                     assert await client.child.process.wait() == 0
         else:

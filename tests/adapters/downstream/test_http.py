@@ -17,7 +17,7 @@ from fuseboard.adapters.downstream.edge import HttpEdge
 from fuseboard.adapters.downstream.http import serve_http
 from fuseboard.adapters.downstream.limits import Limits
 from fuseboard.ports import Reply, Request, Scope
-from support.edge import frame, modern, serving
+from support.edge import Served, answer_to, frame, modern, serving
 from support.gateway import FakeGateway, result
 
 SERVER = """
@@ -162,3 +162,102 @@ async def test_subscriptions_end_when_nothing_new_is_taken() -> None:
         _, last = await wire.events()
         assert json.loads(last.data)["result"]["resultType"] == "complete"
         assert len(await sse.events()) == 1
+
+
+async def stops(served: Served, ended: anyio.Event) -> None:
+    """Ask the server to end, and wait until it takes nothing new."""
+    ended.set()
+    while (await served.ask("GET", "/healthz")).status == 200:
+        pass
+
+
+async def asks(request: Request, scope: Scope) -> Reply:
+    return await scope.request("elicitation/create", None)
+
+
+async def test_the_answer_to_a_question_in_an_open_call_is_taken_at_the_end_on_a_connection_of_its_own() -> None:
+    gateway, ended = FakeGateway(), anyio.Event()
+    gateway.acts["tools/call"] = asks
+    async with serving(gateway, ended=ended) as served:
+        client = await served.open()
+        async with client.asking(frame(2, "tools/call", {"name": "echo"})) as wire:
+            assert (await wire.answer()).streams
+            _, asked = await wire.event(), await wire.event()
+            assert asked is not None
+            await stops(served, ended)
+            refused = await client.ask(frame(3, "tools/call", {"name": "echo"}))
+            assert (refused.status, refused.json["id"]) == (503, 3)
+            assert (await served.ask("POST", "/mcp", {}, INITIALIZE)).status == 503
+            assert (await client.ask(frame(None, "notifications/progress"))).status == 202
+            assert (await client.ask(answer_to(asked.json["id"], {"yes": 1}))).status == 202
+            last = await wire.event()
+            assert last is not None
+            assert last.json["result"] == {"yes": 1}
+    assert [method for method, _ in gateway.sessions[0].notified_of] == ["notifications/progress"]
+
+
+async def test_at_the_end_a_call_may_still_be_cancelled_and_the_stream_of_another_resumed() -> None:
+    gateway, ended, stopped = FakeGateway(), anyio.Event(), anyio.Event()
+
+    async def slow(request: Request, scope: Scope) -> Reply:
+        scope.notify("n", None)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.set()
+        raise AssertionError
+
+    gateway.acts["tools/call"] = slow
+    async with serving(gateway, ended=ended) as served:
+        client = await served.open()
+        async with client.asking(frame(2, "tools/call", {"name": "echo"})) as wire:
+            assert (await wire.answer()).streams
+            first = await wire.event()
+            assert first is not None
+            assert first.id is not None
+            await stops(served, ended)
+            async with client.listening() as (refused, _):
+                assert refused.status == 503
+            async with client.listening(first.id) as (resumed, rest):
+                assert resumed.streams
+                missed = await rest.event()
+                assert missed is not None
+                assert missed.json["method"] == "n"
+                assert not stopped.is_set()
+                await client.ask(frame(None, "notifications/cancelled", {"requestId": 2}))
+                await stopped.wait()
+                assert len(await rest.events()) == 1
+
+
+async def test_the_answer_to_a_question_is_taken_at_the_end_over_sse_too() -> None:
+    gateway, ended = FakeGateway(), anyio.Event()
+    gateway.acts["tools/call"] = asks
+    async with serving(gateway, ended=ended) as served, served.wire() as wire:
+        await wire.ask("GET", "/sse", {"Accept": "text/event-stream"})
+        endpoint = await wire.event()
+        assert endpoint is not None
+        await served.ask("POST", endpoint.data, {}, frame(2, "tools/call", {"name": "echo"}))
+        asked = await wire.event()
+        assert asked is not None
+        await stops(served, ended)
+        assert (await served.ask("GET", "/sse")).status == 503
+        await served.ask("POST", endpoint.data, {}, frame(3, "tools/call", {"name": "echo"}))
+        await served.ask("POST", endpoint.data, {}, answer_to(asked.json["id"], {"yes": 1}))
+        refused, last = await wire.events()
+        assert (refused.json["id"], refused.json["error"]["message"]) == (3, "the proxy is stopping")
+        assert (last.json["id"], last.json["result"]) == (2, {"yes": 1})
+
+
+async def test_once_nothing_is_being_answered_no_connection_is_accepted() -> None:
+    ended = anyio.Event()
+    async with serving(FakeGateway(), ended=ended) as served:
+        await served.open()
+        ended.set()
+        with anyio.fail_after(5), pytest.raises(OSError, match="attempts failed"):
+            await connects_for_ever(served.port)
+
+
+async def connects_for_ever(port: int) -> None:
+    while True:
+        await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+        await anyio.sleep(0.02)

@@ -129,3 +129,30 @@ def test_a_modern_request_is_known_by_its_envelope(params: Any, modern: bool) ->
 def test_what_is_refused_as_a_frame_never_climbs_the_ladder() -> None:
     with pytest.raises(ProtocolFault):
         frames.decode(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"_meta":{},"_meta":{}}}')
+
+
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
+@pytest.mark.parametrize(
+    ("task", "header", "agrees"),
+    [
+        pytest.param("t-1", "t-1", True, id="the same"),
+        pytest.param("é", wrapped("é".encode()), True, id="the same, wrapped"),
+        pytest.param("t-1", None, True, id="no header, as the SDK for Python sends it"),
+        pytest.param("t-1", "t-2", False, id="another task"),
+        pytest.param(None, "t-1", False, id="no task in the body"),
+        pytest.param(7, "7", False, id="a task that is no text"),
+    ],
+)
+def test_a_request_about_a_task_names_the_same_task_in_its_header(
+    method: str, task: Any, header: str | None, agrees: bool
+) -> None:
+    params: dict[str, Any] = {"_meta": {VERSION_KEY: STATELESS_VERSIONS[0], CAPABILITIES_KEY: {}}}
+    if task is not None:
+        params["taskId"] = task
+    headers = {"mcp-protocol-version": STATELESS_VERSIONS[0], "mcp-method": method}
+    if header is not None:
+        headers["mcp-name"] = header
+    rejection = judged({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, headers)
+    assert (rejection is None) is agrees
+    if rejection is not None:
+        assert (rejection.code, "taskId" in rejection.message) == (ladder.HEADER_MISMATCH, True)

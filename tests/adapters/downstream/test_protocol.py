@@ -210,6 +210,19 @@ async def test_an_upgrade_is_not_taken(upgrade: str) -> None:
         assert answer.status == 400  # no session
 
 
+async def test_the_body_of_an_upgrade_never_becomes_a_request() -> None:
+    gateway = FakeGateway()
+    async with serving(gateway, limits=HASTY) as served, served.wire() as wire:
+        headers, body = modern(1, "tools/list")
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        smuggled = head(served.port, *lines, f"Content-Length: {len(body)}") + body
+        wire.write(head(served.port, "Connection: Upgrade", "Upgrade: h2c", f"Content-Length: {len(smuggled)}"))
+        await anyio.sleep(PATIENCE_S / 3)
+        wire.write(smuggled)
+        assert await status_of(wire) == 400
+    assert gateway.requests == []
+
+
 async def test_pipelined_requests_are_answered_in_order() -> None:
     async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
         for path in ("/healthz", "/readyz", "/nowhere"):

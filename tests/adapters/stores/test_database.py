@@ -49,8 +49,16 @@ def test_opening_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
         one.execute("ROLLBACK")
 
 
+def older(connection: sqlite3.Connection) -> None:
+    """Without what came with version 4."""
+    connection.execute("DROP INDEX calls_held")
+    connection.execute("ALTER TABLE calls DROP COLUMN held")
+    connection.execute("ALTER TABLE calls DROP COLUMN held_until")
+
+
 def as_version_1(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
+        older(connection)
         connection.execute("ALTER TABLE calls DROP COLUMN continues")
         connection.execute("ALTER TABLE calls DROP COLUMN sent")
         connection.execute("PRAGMA user_version = 1")
@@ -58,6 +66,7 @@ def as_version_1(path: Path) -> None:
 
 def as_version_2(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
+        older(connection)
         connection.execute("ALTER TABLE calls DROP COLUMN continues")
         connection.execute("PRAGMA user_version = 2")
 

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 
 from fuseboard.adapters.stores.reader import LedgerReader
+from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.errors import ConfigError
 from fuseboard.ports import Entry
+from fuseboard.state import EMPTY, Put
 from support.ledger_entries import BEGAN, RUN, concluded, denied, proposed, record, story
 
 
@@ -203,3 +206,23 @@ def test_the_ledger_is_legible_by_hand(path: Path) -> None:
     rows = connection.execute("SELECT tool, rule FROM calls WHERE verdict = 'deny' ORDER BY at").fetchall()
     connection.close()
     assert rows == [("list_issues", "arguments"), ("read_file", "no-secret-files")]
+
+
+def test_the_newest_runs_are_found_among_the_newest_calls(path: Path) -> None:
+    record(path, *(proposed(f"d-{n}", run=f"r-{n}") for n in range(5)))
+    with LedgerReader(path) as ledger:
+        assert [run.run for run in ledger.recent_runs(2)] == ["r-4", "r-3"]
+        assert [run.run for run in ledger.recent_runs(9, among=3)] == ["r-4", "r-3", "r-2"]
+
+
+def test_state_is_read_as_it_is_on_file_while_it_is_alive(path: Path) -> None:
+    async def write() -> None:
+        store = SqliteStore.open(path)
+        assert await store.commit((Put("a", {"x": 1}, 60.0),), EMPTY, None, at=BEGAN)
+        await store.close()
+
+    asyncio.run(write())
+    with LedgerReader(path) as ledger:
+        read = ledger.state(("a", "b"), at=BEGAN + 59)
+        assert (dict(read.values), read.versions.keys()) == ({"a": {"x": 1}}, {"a"})
+        assert ledger.state(("a",), at=BEGAN + 60) == EMPTY

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuseboard.adapters.stores.table import Table
-from fuseboard.state import EMPTY, Add, Push, Put, Reserve, Settle, Snapshot, Throttle
+from fuseboard.state import EMPTY, Add, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle
 
 AT = 1000.0
 
@@ -159,4 +159,15 @@ def test_a_settled_reservation_leaves_what_the_call_took() -> None:
     table = Table()
     table.apply([Reserve("run", "a", {"output_bytes": 100}, {}, 60, 3600)], EMPTY, at=1.0)
     table.apply([Settle("run", "a", {"output_bytes": 7}, 3600)], EMPTY, at=2.0)
-    assert table.read(["run"], at=2.0).get("run") == {"held": {}, "used": {"output_bytes": 7}}
+    assert table.read(["run"], at=2.0).get("run") == {"held": {}, "holding": {}, "used": {"output_bytes": 7}}
+
+
+def test_what_nobody_will_come_back_to_ends_early_and_never_late() -> None:
+    table = Table()
+    table.apply([add(ttl_s=1000)], EMPTY, at=1.0)
+    table.apply([Expire("k", 60), Expire("absent", 60)], EMPTY, at=2.0)
+    assert table.read(["k", "absent"], at=61.9).values == {"k": 1}
+    assert table.read(["k"], at=62.1).values == {}
+    table.apply([add(ttl_s=10)], EMPTY, at=100.0)
+    table.apply([Expire("k", 60)], EMPTY, at=101.0)
+    assert table.read(["k"], at=111.0).values == {}

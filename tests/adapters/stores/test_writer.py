@@ -6,8 +6,12 @@ import anyio
 import pytest
 
 from fuseboard.adapters.stores.database import open_database
+from fuseboard.adapters.stores.door import Door
+from fuseboard.adapters.stores.jobs import Job
 from fuseboard.adapters.stores.reader import LedgerReader
-from fuseboard.adapters.stores.writer import Job, Writer
+from fuseboard.adapters.stores.sole import Admitted, Sole
+from fuseboard.adapters.stores.table import Table
+from fuseboard.adapters.stores.writer import Writer
 from fuseboard.errors import StoreUnavailable
 from fuseboard.ports import Entry
 from support.ledger_entries import proposed
@@ -20,11 +24,17 @@ def path(tmp_path: Path) -> Path:
 
 def writer_at(path: Path, *, limit: int = 100, linger_s: float = 0.001) -> tuple[Writer, sqlite3.Connection]:
     connection = open_database(path, lock_timeout_s=5)
-    return Writer(connection, limit=limit, linger_s=linger_s), connection
+    return alone(connection, path, limit=limit, linger_s=linger_s), connection
+
+
+def alone(connection: sqlite3.Connection, path: Path, *, limit: int = 100, linger_s: float = 0.02) -> Writer:
+    door = Door(path)
+    door.enter(patience_s=0)
+    return Writer(connection, door, Sole(Table(), Admitted(0)), limit=limit, linger_s=linger_s)
 
 
 def durable(entry: Entry | None) -> Job:
-    return Job(entry, None, asyncio.get_running_loop().create_future())
+    return Job(entry, None, asyncio.get_running_loop().create_future(), durable=True)
 
 
 def written(path: Path) -> list[str]:
@@ -36,7 +46,7 @@ async def test_a_durable_job_does_not_wait_for_the_lingering(path: Path) -> None
     writer, _ = writer_at(path, linger_s=3600)
     job = durable(proposed("d-2"))
     assert job.done is not None
-    writer.put(Job(proposed("d-1"), None, None))
+    writer.put(Job(proposed("d-1")))
     writer.put(job)
     with anyio.fail_after(10):
         await job.done
@@ -46,7 +56,7 @@ async def test_a_durable_job_does_not_wait_for_the_lingering(path: Path) -> None
 
 async def test_closing_does_not_wait_for_the_lingering(path: Path) -> None:
     writer, _ = writer_at(path, linger_s=3600)
-    writer.put(Job(proposed("d-1"), None, None))
+    writer.put(Job(proposed("d-1")))
     with anyio.fail_after(10):
         await writer.close()
     assert written(path) == ["d-1"]
@@ -56,7 +66,7 @@ async def test_a_full_disk_fails_who_waits_and_is_heard_of(path: Path, caplog: p
     connection = open_database(path, lock_timeout_s=5)
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
-    writer = Writer(connection, limit=100)
+    writer = alone(connection, path)
     job = durable(proposed(arguments='"' + "x" * 50_000 + '"'))
     assert job.done is not None
     writer.put(job)
@@ -73,8 +83,8 @@ async def test_what_cannot_be_written_before_the_end_is_counted_aloud(
     connection = open_database(path, lock_timeout_s=5)
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
-    writer = Writer(connection, limit=100)
-    writer.put(Job(proposed(arguments='"' + "x" * 50_000 + '"'), None, None))
+    writer = alone(connection, path)
+    writer.put(Job(proposed(arguments='"' + "x" * 50_000 + '"')))
     await writer.close()
     assert "1 commits on their way to the ledger are lost" in caplog.text
 
@@ -91,7 +101,7 @@ async def test_a_mistake_in_one_job_costs_no_other_its_record(
     broken, sound = durable(proposed("d-2", **changes)), durable(proposed("d-3"))
     assert broken.done is not None
     assert sound.done is not None
-    for job in (Job(proposed("d-1"), None, None), broken, sound):
+    for job in (Job(proposed("d-1")), broken, sound):
         writer.put(job)
     with anyio.fail_after(10):
         with pytest.raises(StoreUnavailable, match=complaint):

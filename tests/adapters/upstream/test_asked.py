@@ -1,11 +1,11 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
 import pytest
 
-from fuseboard.adapters.upstream.asked import Asked
+from fuseboard.adapters.upstream.asked import ANSWERS, QUESTIONS, Asked
 from fuseboard.errors import UpstreamLost
 from fuseboard.ports import Failure, Reply, Request, Result, Scope
 from support.links import CallScope, Inbound
@@ -21,7 +21,13 @@ class Upstream:
         self._reply = reply
 
     async def request(
-        self, method: str, params: bytes | None, scope: Scope, *, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        params: bytes | None,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         if self._reply is None:
             raise UpstreamLost("files", "gone")
@@ -109,6 +115,24 @@ async def test_a_question_is_dropped_when_nobody_waits_for_it(ending: str, dropp
             assert scope.asks_cancelled == int(dropped)
             tasks.cancel_scope.cancel()
     assert answers.sent == []
+
+
+async def test_a_flood_of_questions_ends_the_stream_and_takes_few_connections() -> None:
+    under_way: list[bytes] = []
+
+    async def never_taken(frame: bytes) -> None:
+        under_way.append(frame)
+        await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        asked = Asked(Upstream(), Inbound(), tasks, never_taken, name="files")
+        for id in range(QUESTIONS):
+            asked.take(Request(b"%d" % id, "ping", None), b"1", CallScope())
+        await anyio.wait_all_tasks_blocked()
+        assert len(under_way) == ANSWERS
+        with pytest.raises(UpstreamLost, match=f"files asked more than {QUESTIONS}"):
+            asked.take(Request(b'"more"', "ping", None), b"1", CallScope())
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,17 @@ async def test_what_is_not_compressed_as_it_says_is_dropped(pool: HttpPool) -> N
             await (await ask(pool, upstream)).readany()
 
 
+@pytest.mark.parametrize("apart", [False, True])
+async def test_what_goes_on_after_its_compressed_end_is_dropped(pool: HttpPool, apart: bool) -> None:
+    packed, more = gzip.compress(b"{}"), b"x" * 100_000
+    chunks = [packed, more] if apart else [packed + more]
+    pieces = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks]
+    head = OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with http_upstream(sends(head, *pieces, b"0\r\n\r\n")) as upstream:
+        with pytest.raises(Dropped, match="goes on after the end"):
+            await everything(await ask(pool, upstream))
+
+
 @pytest.mark.parametrize("when", ["before the head", "in the body"])
 async def test_giving_up_closes_the_stream_at_once(pool: HttpPool, when: str) -> None:
     gone = anyio.Event()

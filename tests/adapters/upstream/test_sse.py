@@ -217,6 +217,26 @@ async def test_a_server_that_takes_no_messages_is_given_up(
         await server.gone.wait()
 
 
+async def test_one_message_that_is_too_large_by_itself_is_let_through(
+    pool: HttpPool, tasks: anyio.abc.TaskGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuseboard.adapters.upstream.sse.UNSENT_LIMIT_BYTES", 1000)
+    server = Server()
+
+    async def script(call: Call) -> None:
+        await (server(call) if call.verb == "GET" else call.gone())
+
+    async with http_upstream(script) as upstream:
+        link = await connect(upstream.url, pool, tasks)
+        await link.notify("first", None)  # on its way, and never taken
+        large = b'"%b"' % (b"x" * 5000)
+        await link.notify("n", large)
+        await link.notify("n", b'"%b"' % (b"x" * 800))
+        assert link.open
+        await link.notify("n", large)
+        assert not link.open
+
+
 async def test_a_server_that_is_slow_to_accept_is_given_up(
     pool: HttpPool, tasks: anyio.abc.TaskGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

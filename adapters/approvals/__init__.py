@@ -1,0 +1,1 @@
+"""Ways out to people who are asked: so far a webhook."""

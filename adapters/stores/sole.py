@@ -1,0 +1,48 @@
+"""Run state in memory, for as long as this process is alone with it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from fuseboard.adapters.stores.table import Table
+
+_REMEMBERED: Final = 8192
+
+
+class Sole:
+    """``table`` is there while we are alone, ``None`` while the state is shared and the file is the truth.
+
+    The event loop changes the table and hands the change over under ``lock``, the writer's thread takes the table away
+    or brings one under it too: so each commit falls before or after the change, whole. Nobody waits for anything while
+    holding it.
+    """
+
+    def __init__(self, table: Table | None, admitted: Admitted) -> None:
+        self.lock = threading.Lock()
+        self.table = table
+        self.admitted = admitted
+        self.on_file = threading.Event()
+        """Set while the file holds all that was ever in the table."""
+        self.on_file.set()
+
+
+class Admitted:
+    """Which calls were admitted, as far as memory knows, so that none is charged twice.
+
+    What is not remembered here may be on file, but only where it began no later than ``before`` (Unix seconds).
+    """
+
+    def __init__(self, before: float, *, remembered: int = _REMEMBERED) -> None:
+        self.before = before
+        self._calls: dict[str, float] = {}
+        self._remembered = remembered
+
+    def __contains__(self, call: str) -> bool:
+        return call in self._calls
+
+    def add(self, call: str, at: float) -> None:
+        calls = self._calls
+        calls[call] = at
+        if len(calls) > self._remembered:
+            self.before = max(self.before, calls.pop(next(iter(calls))))

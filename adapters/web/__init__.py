@@ -1,0 +1,1 @@
+"""Pages for people: where calls that wait are approved or rejected."""

@@ -1,0 +1,181 @@
+"""The second half of a governed call: what came back is judged, what it took is settled, and its record is closed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from fuseboard import pipeline, refusals, truth
+from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
+from fuseboard.events import CallProposed, CallReturned
+from fuseboard.pipeline import Check, Outcome, Policies
+from fuseboard.ports import Reply, Result, Store
+from fuseboard.recording import Recorder
+from fuseboard.state import EMPTY, Snapshot
+from fuseboard.tasks import Task
+from fuseboard.truth import Truth
+from fuseboard.verdicts import Deny, Hold
+from fuseboard.wire import frames
+
+_log = logging.getLogger("fuseboard.exchange")
+
+JUDGEMENTS: Final = 8
+"""How often a call or its result is judged while others keep changing the state under it."""
+
+CONTENTION: Final = "state_contention"
+"""The rule of a refusal because no judgement held."""
+
+_WITHHELD: Final = (
+    "{tool} was called, but its result is withheld: other calls kept changing what the decision rests on. "
+    "Do not repeat the call before you have checked what it did."
+)
+
+
+class Judgement(NamedTuple):
+    """What was said, and the state that it rests on."""
+
+    outcome: Outcome
+    read: Snapshot
+
+
+class Settlement:
+    """Closes governed calls. ``clock`` gives Unix seconds."""
+
+    def __init__(
+        self, policies: Policies, store: Store, recorder: Recorder, clock: Callable[[], float], *, enforce: bool
+    ) -> None:
+        self.policies = policies
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+        self._enforce = enforce
+
+    async def of_reply(
+        self, judged: CallProposed, reply: Reply, said: Truth, *, modern: bool, task: str | None = None
+    ) -> Reply:
+        """Judge what came back, settle, close the record, and give what the client gets."""
+        try:
+            value = _value(judged, reply)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            message = _unreadable(judged, fault)
+            await self._close(judged, Truth.MALFORMED, reply, None, error=message, task=task)
+            return frames.failure(UPSTREAM_JUNK, message) if self._enforce else reply
+        outcome = await self._close(judged, said, reply, value, task=task)
+        refused = outcome.refused
+        return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
+
+    async def of_fault(self, judged: CallProposed, fault: UpstreamFault) -> Reply:
+        """The upstream did not answer: what that means for the call is written down, and what it held is settled."""
+        await self._close(judged, truth.of_fault(fault), None, None, error=fault.message)
+        return frames.failure(fault.code, fault.message)
+
+    async def cancelled(self, judged: CallProposed, message: str, *, task: str | None = None) -> None:
+        """Nobody waits for the result any more."""
+        await self._close(judged, Truth.CANCELLED, None, None, error=message, task=task)
+
+    async def late(self, task: Task, reply: Reply, *, modern: bool) -> Reply:
+        """Judge what came of a task as the result of the call that began it.
+
+        The first delivery closes the call's record once more. Others are judged alike, and neither written down nor
+        charged for: a client may fetch a result as often as it likes.
+        """
+        judged = task.proposal
+        said = truth.of_reply(judged.method, reply)
+        if not task.concluded:
+            task.concluded = True  # before anything is waited for: another delivery may be under way
+            return await self.of_reply(judged, reply, said, modern=modern, task=task.id)
+        try:
+            value = _value(judged, reply)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
+            return frames.failure(UPSTREAM_JUNK, _unreadable(judged, fault)) if self._enforce else reply
+        if value is None:
+            return reply
+        outcome, _ = await self._ascend(CallReturned(self._clock(), judged, said, value, len(reply.raw)))
+        refused = outcome.refused
+        return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
+
+    async def _close(
+        self,
+        judged: CallProposed,
+        said: Truth,
+        reply: Reply | None,
+        value: Any,
+        *,
+        error: str | None = None,
+        task: str | None = None,
+    ) -> Outcome:
+        """Judge the result and close the record, together with what the policies asked to write."""
+        size_bytes = len(reply.raw) if isinstance(reply, Result) else 0
+        for _ in range(JUDGEMENTS):
+            outcome, read = await self._ascend(CallReturned(self._clock(), judged, said, value, size_bytes))
+            telling = outcome if value is not None or _objected(outcome) else None
+            if await self._conclude(judged, _as_judged(said, outcome), reply, outcome, telling, read, error, task):
+                return outcome
+        outcome = contended(outcome, _WITHHELD.format(tool=judged.tool.exposed))
+        await self._conclude(judged, _as_judged(said, outcome), reply, outcome, outcome, EMPTY, error, task)
+        return outcome
+
+    async def _ascend(self, event: CallReturned) -> Judgement:
+        keys = pipeline.keys(self.policies, event)
+        state = await self._store.read(keys, at=event.at) if keys else EMPTY
+        return Judgement(pipeline.ascend(self.policies, event, state, enforce=self._enforce), state)
+
+    async def _conclude(
+        self,
+        judged: CallProposed,
+        said: Truth,
+        reply: Reply | None,
+        outcome: Outcome,
+        telling: Outcome | None,
+        read: Snapshot,
+        error: str | None,
+        task: str | None,
+    ) -> bool:
+        """Close the record; ``telling`` is the judgement as far as the record shall hold it.
+
+        Returns ``False`` where the judgement no longer holds: nothing is written then.
+        """
+        at = self._clock()
+        entry = self._recorder.concluded(
+            judged, at=at, truth=said, reply=reply, error=error, outcome=telling, task=task
+        )
+        try:
+            return await self._store.commit(outcome.writes, read, entry, at=at)
+        except StoreUnavailable as fault:
+            # The call is done; withholding its answer would only make the agent repeat it.
+            _log.error("the ledger cannot be written: %s", fault)
+            return True
+
+
+def contended(outcome: Outcome, reason: str) -> Outcome:
+    """What is left where no judgement held: nothing is written but the record. A refusal stays the one that it was."""
+    check = Check("state", "deny", CONTENTION, {"judgements": JUDGEMENTS})
+    changes: dict[str, Any] = {"checks": (*outcome.checks, check), "writes": ()}
+    if not isinstance(outcome.verdict, Deny | Hold):
+        changes |= {"verdict": Deny(CONTENTION, reason), "policy": "state"}
+    return msgspec.structs.replace(outcome, **changes)
+
+
+def _objected(outcome: Outcome) -> bool:
+    """Whether any policy had a word to say; of a result that nobody looked into, the record says what came, no more."""
+    return any(check.verdict != "allow" or check.rule is not None for check in outcome.checks)
+
+
+def _value(judged: CallProposed, reply: Reply) -> Any:
+    """The result as a value, where it has a schema to fit. Nobody else looks into it."""
+    return msgspec.json.decode(reply.raw) if isinstance(reply, Result) and judged.tool.result is not None else None
+
+
+def _unreadable(judged: CallProposed, fault: Exception) -> str:
+    """A result that cannot be judged does not pass."""
+    return f"{judged.tool.upstream} answered {judged.tool.exposed} with a result that cannot be read: {fault}"
+
+
+def _as_judged(said: Truth, outcome: Outcome) -> Truth:
+    """What the reply turned out to be once the policies had seen it."""
+    if not isinstance(outcome.verdict, Deny | Hold) or said is Truth.MALFORMED:
+        return said
+    return Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED

@@ -1,0 +1,102 @@
+"""The operator's hand on the store."""
+
+from __future__ import annotations
+
+import pytest
+
+from fuseboard import approvals
+from fuseboard.adapters.stores.memory import MemoryStore
+from fuseboard.approvals import INDEX, PENDING, Approval, Binding, Unsettled, approval_key
+from fuseboard.errors import StoreUnavailable
+from fuseboard.inbox import Inbox
+from fuseboard.reviews import RunState, state_key
+from fuseboard.state import EMPTY, Put
+from support.judging import DEPLOY, call
+
+AT = 100.0
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def inbox(store: MemoryStore) -> Inbox:
+    return Inbox(store, lambda: AT)
+
+
+async def ask(store: MemoryStore, binding: Binding, *, at: float = AT) -> Approval:
+    approval = Approval(
+        binding.id, binding, PENDING, 1, "ci__deploy", "destructive", "why", "{}", ("cli",), at, at + 60
+    )
+    read = await store.read((approval_key(approval.id), INDEX), at=AT)
+    assert await store.commit(approvals.opened(approval, read, at=AT), read, None, at=AT)
+    return approval
+
+
+async def state_of(store: MemoryStore, run: str = "r1") -> RunState:
+    return RunState.of((await store.read((state_key(run),), at=AT)).get(state_key(run)))
+
+
+async def known(store: MemoryStore, state: RunState) -> None:
+    await store.commit(
+        [Put(state_key("r1"), {"state": state.state, "at": state.at, "by": "x"}, 60)], EMPTY, None, at=AT
+    )
+
+
+async def test_what_waits_is_listed_until_it_is_answered(store: MemoryStore, inbox: Inbox) -> None:
+    first = await ask(store, approvals.of_call(call(DEPLOY), (("p", "r"),), "c"))
+    second = await ask(store, approvals.of_call(call(DEPLOY, {"n": 1}), (("p", "r"),), "c"))
+    assert await inbox.pending() == (first, second)
+    done = await inbox.decide(first.id, approve=False, by="ana", through="cli", say="no")
+    assert (done.status, done.by, done.say, done.decided_at) == ("rejected", "ana", "no", AT)
+    assert await inbox.pending() == (second,)
+    assert await inbox.find(first.id) == done
+    assert await inbox.find("a-nothing") is None
+    with pytest.raises(Unsettled, match="rejected already by ana"):
+        await inbox.decide(first.id, approve=True, by="bob", through="cli")
+
+
+async def test_pause_resume_stop(store: MemoryStore, inbox: Inbox) -> None:
+    await known(store, RunState())
+    await inbox.pause("r1", by="ana", why="looks odd")
+    assert await state_of(store) == RunState("paused", AT, "ana", "looks odd")
+    with pytest.raises(Unsettled, match="paused already by ana"):
+        await inbox.pause("r1", by="bob")
+    await inbox.resume("r1", by="bob", more={"calls": 200.0})
+    now = await state_of(store)
+    assert (now.state, now.by, now.more, now.reviews) == ("running", "bob", {"calls": 200.0}, 1)
+    with pytest.raises(Unsettled, match="not paused"):
+        await inbox.resume("r1", by="bob")
+    await inbox.resume("r1", by="bob", more={"calls": 1.0})
+    assert (await state_of(store)).more == {"calls": 201.0}
+    await inbox.stop("r1", by="ana", why="enough")
+    with pytest.raises(Unsettled, match="for good"):
+        await inbox.resume("r1", by="bob", more={"calls": 1.0})
+    for again in (inbox.stop, inbox.pause):
+        with pytest.raises(Unsettled, match="stopped already by ana"):
+            await again("r1", by="bob")
+
+
+async def test_a_run_that_nobody_knows(inbox: Inbox) -> None:
+    for act in (inbox.pause, inbox.resume, inbox.stop):
+        with pytest.raises(Unsettled, match="not known here"):
+            await act("r1", by="ana")
+
+
+async def test_to_resume_a_run_answers_what_was_asked_about_its_pause(store: MemoryStore, inbox: Inbox) -> None:
+    pause = RunState("paused", 50.0, "x")
+    await known(store, pause)
+    asked = await ask(store, approvals.of_pause("r1", pause))
+    await inbox.resume("r1", by="ana")
+    assert await inbox.pending() == ()
+    done = await inbox.find(asked.id)
+    assert done is not None
+    assert (done.status, done.through) == ("approved", "resume")
+
+
+async def test_a_store_that_is_closed(store: MemoryStore, inbox: Inbox) -> None:
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await inbox.pending()
