@@ -76,8 +76,12 @@ class Browser:
 
     async def _open(self, request: urllib.request.Request) -> str:
         def fetch() -> str:
-            with self._opener.open(request, timeout=10) as answer:
-                return str(answer.read().decode())
+            try:
+                with self._opener.open(request, timeout=10) as answer:
+                    return str(answer.read().decode())
+            except urllib.error.HTTPError as refused:
+                refused.close()  # it holds the connection
+                raise
 
         return await anyio.to_thread.run_sync(fetch)
 
