@@ -301,7 +301,7 @@ class Store(Protocol):
         whoever does not know what became of a commit may ask again, with the same ``id`` and ``at``. A refused commit
         and a final entry admit nothing.
 
-        What the caller of an admission with a ``Reserve`` was told survives the death of this process, durable or not.
+        What the caller of a durable commit was told survives the death of this process.
 
         Raises:
             StoreUnavailable: the store is closed, or a durable commit's outcome is unknown.

@@ -5,9 +5,9 @@ follows in the order of the commits. **Together**: a commit that writes state is
 writes it, and its caller waits for that; reads come from the file. A newcomer knocks and is let in within 0.25 s. When
 the others have gone, it takes about a second until the state is served from memory again.
 
-What a kill -9 leaves: all that was durable, and every admission that reserved something, because those are in the file
-before they are answered. What may be lost is the newest 20 ms of everything else: ends of calls, whose reservations are
-then charged in full, tails, and records of calls that reserved nothing.
+What a kill -9 leaves: all that was durable, which every call with effects is. What may be lost is the newest 20 ms of
+everything else: ends of calls, whose reservations are then charged in full, and admissions of reads, so that a budget may
+be passed by as many reads as came in 20 ms. To wait for the file with each of them costs a lone caller 110 us a call.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fuseboard.adapters.stores.watchers import LOOK_S, Watchers
 from fuseboard.adapters.stores.writer import Writer, unavailable
 from fuseboard.errors import ConfigError, StoreUnavailable
 from fuseboard.ports import Entry, Lapsed, Proposed
-from fuseboard.state import EMPTY, Reserve, Snapshot, Write
+from fuseboard.state import EMPTY, Snapshot, Write
 
 _LOCK_TIMEOUT_S: Final = 5.0
 _PATIENCE_S: Final = 5.0
@@ -120,9 +120,7 @@ class SqliteStore:
             again = await self._lookup.admitted(entry.id)
         if again:
             return await self._hand_over(Job(entry, {}, durable=durable, ask=ask), wait=True)
-        # In the file before it is answered: who dies with a reservation shall not have it back.
-        reserves = any(isinstance(write, Reserve) for write in ask.writes)
-        return await self._decide(ask, entry, durable, wait=durable or reserves)
+        return await self._decide(ask, entry, durable, wait=durable)
 
     async def _decide(self, ask: Ask, entry: Entry | None, durable: bool, *, wait: bool) -> bool:
         sole = self._sole

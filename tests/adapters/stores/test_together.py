@@ -178,11 +178,11 @@ async def test_what_memory_holds_and_the_disk_does_not_take_is_not_handed_over(o
     assert await count(second) == 5
 
 
-async def test_an_admission_that_was_answered_survives_a_kill(opened: Opener) -> None:
+async def test_a_durable_admission_that_was_answered_survives_a_kill(opened: Opener) -> None:
     first = await opened()
     for n in range(5):
         reserve = Reserve("run", f"d-{n}", {"calls": 1}, {"calls": 5}, 60, 1000)
-        assert await first.commit([reserve], EMPTY, proposed(f"d-{n}"), at=AT)
+        assert await first.commit([reserve], EMPTY, proposed(f"d-{n}"), at=AT, durable=True)
     kill(first)
     second = await opened()
     assert not await second.commit(
