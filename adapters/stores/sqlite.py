@@ -6,8 +6,8 @@ writes it, and its caller waits for that; reads come from the file. A newcomer k
 the others have gone, it takes about a second until the state is served from memory again.
 
 What a kill -9 leaves: all that was durable, which every call with effects is. What may be lost is the newest 20 ms of
-everything else: ends of calls, whose reservations are then charged in full, and admissions of reads, so that a budget may
-be passed by as many reads as came in 20 ms. To wait for the file with each of them costs a lone caller 110 us a call.
+everything else: ends of calls, whose reservations are then charged in full, and admissions of reads, so that a budget
+may be passed by as many reads as came in 20 ms. To wait for the file with each costs a lone caller 110 us a call.
 """
 
 from __future__ import annotations
