@@ -19,8 +19,10 @@ ONE_EVENT_S: Final = 0.3
 
 
 @contextmanager
-def caught(now: Callable[[], None]) -> Iterator[anyio.Event]:
+def caught(now: Callable[[], None], *, first: Callable[[signal.Signals], None] | None = None) -> Iterator[anyio.Event]:
     """SIGINT, SIGTERM and SIGHUP set the event. One more calls ``now`` and ends the process where it stands.
+
+    ``first`` is told which it was that came first.
 
     The handlers stay until the context is left, so a clean-up belongs inside it.
     """
@@ -35,6 +37,8 @@ def caught(now: Callable[[], None]) -> Iterator[anyio.Event]:
         nonlocal first_at
         if not ended.is_set():
             first_at = loop.time()
+            if first is not None:
+                first(number)
             ended.set()
         elif loop.time() - first_at > ONE_EVENT_S:
             now()

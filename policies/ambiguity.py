@@ -13,6 +13,7 @@ from fuseboard.events import CallProposed, CallReturned, Effect, Event
 from fuseboard.familiarity import Seen
 from fuseboard.reviews import RunState, due, state_key
 from fuseboard.state import Snapshot
+from fuseboard.stated import NOTHING_STATED
 from fuseboard.verdicts import Allow, Hold, Verdict
 
 RULE: Final = "ambiguity"
@@ -32,6 +33,7 @@ class AmbiguityPolicy:
     """
 
     name = "ambiguity"
+    judges = (CallProposed, CallReturned)
     tells_callers_apart = False
 
     def __init__(self, ask_above: int | None, run: RunLimitsLike, rules: RuleSet) -> None:
@@ -90,7 +92,7 @@ class AmbiguityPolicy:
     def _pressed(self, event: CallProposed, state: Snapshot) -> str | None:
         now = RunState.of(state.get(state_key(event.run)))
         used = standing(state.get(run_key(event.run)), at=event.at).used
-        limits = now.raised(event.stated or self._ceilings)
+        limits = now.raised((event.stated or NOTHING_STATED).over(self._ceilings))
         reached = int(state.get(milestones_key(event.run), 0))
         unit = due(now, used, limits, PRESSED_AT, milestones=reached)
         return None if unit is None else f"{number(used[unit])} of {number(limits[unit])} {WORDS[unit]} used"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
-from fuseboard.accounts import Standing, pace_wait_s, standing
+from fuseboard.accounts import TIME, Standing, frees_s, pace_wait_s, standing
 from fuseboard.budgets import (
     CALLS,
     IDLE_S,
@@ -15,17 +16,19 @@ from fuseboard.budgets import (
     TOKEN_BYTES,
     TOKENS,
     WORDS,
-    Allowance,
+    Limits,
     RunLimitsLike,
-    ceilings,
+    limits_of,
     number,
     principal_key,
     run_key,
     slots,
+    upstream_key,
 )
 from fuseboard.events import CallProposed, CallReturned, Event
 from fuseboard.reviews import RunState, state_key
 from fuseboard.state import Reserve, Settle, Snapshot, Write
+from fuseboard.stated import Stated
 from fuseboard.verdicts import Allow, Deny, Verdict
 
 RESERVE_BYTES: Final = 16_384
@@ -39,30 +42,50 @@ _LAPSE_S: Final = 60.0
 
 _TOOL_CALL: Final = "tools/call"
 
+NO_UPSTREAMS: Final[Mapping[str, Limits]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Account(NamedTuple):
+    """One of the accounts that a call draws on. ``idle_s`` is given where it counts active time."""
+
+    scope: str
+    key: str
+    limits: Limits
+    ttl_s: float
+    idle_s: float | None = None
+
+
+_WHOSE: Final = {"run": "This run", "principal": "All your runs together", "upstream": "All runs together at {server}"}
+
 
 class BudgetPolicy:
     """Reserves what a call may need before it is sent, all of it or nothing, and settles what it took afterwards.
 
     Runs that the operator signed stand alone; all others of one principal draw on one allowance besides their own
-    limits, so that a new run, however it is named, is no way around a budget.
+    limits, so that a new run, however it is named, is no way around a budget. An upstream that has limits of its own
+    gives no more than those to all of them together.
     """
 
     name = "budgets"
     tells_callers_apart = False
+    judges = (CallProposed, CallReturned)
 
-    def __init__(self, run: RunLimitsLike, allowance: Allowance) -> None:
-        self._ceilings = ceilings(run)
+    def __init__(self, run: RunLimitsLike, allowance: Limits, upstreams: Mapping[str, Limits] = NO_UPSTREAMS) -> None:
+        self._run = limits_of(run)
         self._depth = run.depth
-        self._parallel = run.parallel
-        self._rate = run.rate
-        self._pace = (run.rate.per_s / run.rate.count, run.rate.burst) if run.rate is not None else None
         self._allowance = allowance
+        self._upstreams = {alias: limits for alias, limits in upstreams.items() if not limits.empty}
 
     def keys(self, event: Event) -> tuple[str, ...]:
-        if isinstance(event, CallProposed):
-            own = (run_key(event.run), state_key(event.run))
-            return own if event.signed else (*own, principal_key(event.caller.principal))
-        return ()
+        if not isinstance(event, CallProposed):
+            return ()
+        keys: tuple[str, ...] = (run_key(event.run), state_key(event.run))
+        if not event.signed and not self._allowance.empty:
+            keys += (principal_key(event.caller.principal),)
+        if event.tool.upstream in self._upstreams:
+            keys += (upstream_key(event.tool.upstream),)
+        return keys
 
     def decide(self, event: Event, state: Snapshot) -> Verdict:
         if isinstance(event, CallProposed):
@@ -72,119 +95,154 @@ class BudgetPolicy:
         return Allow()
 
     def _proposed(self, event: CallProposed, state: Snapshot) -> Verdict:
-        if self._depth is not None and event.depth >= self._depth:
-            return self._too_deep(event, self._depth)
-        mine = RunState.of(state.get(state_key(event.run))).raised(event.stated or self._ceilings)
-        run = standing(state.get(run_key(event.run)), at=event.at)
-        needed = _needed(event, mine)
-        if (over := _over(run, needed, mine)) is not None:
-            return self._spent(event, over, run, mine, "This run", "run")
-        if not event.signed:
-            key = principal_key(event.caller.principal)
-            together = standing(state.get(key), at=event.at, window_s=self._allowance.window_s)
-            if (over := _over(together, needed, self._allowance.ceilings)) is not None:
-                return self._spent(
-                    event, over, together, self._allowance.ceilings, "All your runs together", "principal"
-                )
-        slot = slots(event.depth)
-        if self._parallel is not None and run.taken(slot) >= self._parallel:
-            return self._crowded(event, self._parallel)
-        pace = self._pace if event.continues is None and event.method == _TOOL_CALL else None
-        if pace is not None:
-            early_s = pace_wait_s(state.get(run_key(event.run)), pace, at=event.at)
-            if early_s > 0:
-                return self._too_fast(event, early_s)
-        return Allow(facts={"used": run.used}, writes=self._admission(event, needed, mine, pace))
+        depth, run = self._depth, self._run
+        if (stated := event.stated) is not None:
+            depth, run = stated.depth or depth, _as_stated(run, stated)
+        if depth is not None and event.depth >= depth:
+            return _too_deep(event, depth)
+        if (kept := state.get(state_key(event.run))) is not None:
+            run = run._replace(ceilings=RunState.of(kept).raised(run.ceilings))
+        accounts = self._accounts(event, run)
+        needed = _needed(event, run.ceilings)
+        paced = event.continues is None and event.method == _TOOL_CALL
+        writes = []
+        for account in accounts:
+            if (refused := _refused(event, account, state, needed, paced=paced)) is not None:
+                return refused
+            writes.append(_reserved(event, account, needed, paced=paced))
+        used = (state.get(accounts[0].key) or _NOTHING).get("used", _NOTHING)
+        return Allow(facts={"used": used}, writes=tuple(writes))
 
-    def _admission(
-        self,
-        event: CallProposed,
-        needed: Mapping[str, float],
-        mine: Mapping[str, float],
-        pace: tuple[float, int] | None,
-    ) -> tuple[Write, ...]:
-        hold_s = event.timeout_s + _LAPSE_S
-        slot = slots(event.depth)
-        limits = mine if self._parallel is None else {**mine, slot: self._parallel}
-        own = {**needed, slot: 1}
-        run = Reserve(run_key(event.run), event.id, own, limits, hold_s, event.kept_s, idle_s=IDLE_S, pace=pace)
-        if event.signed:
-            return (run,)
-        key, (together, window_s) = principal_key(event.caller.principal), self._allowance
-        return (run, Reserve(key, event.id, needed, together, hold_s, KEPT_S + window_s, window_s))
+    def _accounts(self, event: CallProposed, run: Limits) -> list[Account]:
+        """``run`` are the limits of the run itself."""
+        accounts = [Account("run", run_key(event.run), run, event.kept_s, IDLE_S)]
+        if not event.signed and not self._allowance.empty:
+            accounts.append(_shared("principal", principal_key(event.caller.principal), self._allowance))
+        if (limits := self._upstreams.get(event.tool.upstream)) is not None:
+            accounts.append(_shared("upstream", upstream_key(event.tool.upstream), limits))
+        return accounts
 
     def _settlement(self, event: CallReturned) -> tuple[Write, ...]:
         call = event.proposal
-        took: dict[str, float] = {
-            CALLS: 0 if call.continues is not None or call.method != _TOOL_CALL else 1,
-            OUTPUT: event.result_bytes,
-            TOKENS: event.result_bytes / TOKEN_BYTES,
-            MONEY: call.tool.cost if call.continues is None else 0,
-        }
-        run = Settle(run_key(call.run), call.id, took, call.kept_s, idle_s=IDLE_S)
-        if call.signed:
-            return (run,)
-        window_s = self._allowance.window_s
-        return (run, Settle(principal_key(call.caller.principal), call.id, took, KEPT_S + window_s, window_s))
-
-    def _spent(
-        self,
-        event: CallProposed,
-        unit: str,
-        now: Standing,
-        limits: Mapping[str, float],
-        whose: str,
-        scope: str,
-    ) -> Deny:
-        used, held, limit = now.used.get(unit, 0), now.held.get(unit, 0), limits[unit]
-        flight = f" ({number(held)} of them held by calls under way)" if held else ""
-        reason = (
-            f"{event.tool.exposed} was not called: the budget is spent. {whose} used {number(now.taken(unit))}{flight} "
-            f"of {number(limit)} {WORDS[unit]}. Do not go on calling tools: sum up what is done and what is left, and "
-            "tell the user."
+        took: dict[str, float] = {OUTPUT: event.result_bytes, TOKENS: event.result_bytes / TOKEN_BYTES}
+        if event.late:
+            return self._charged_late(event, took)
+        if call.continues is None and call.method == _TOOL_CALL:
+            took[CALLS] = 1
+        if call.tool.cost and call.continues is None:
+            took[MONEY] = call.tool.cost
+        return tuple(
+            Settle(key, call.id, took, ttl_s, limits.window_s, idle_s)
+            for _, key, limits, ttl_s, idle_s in self._accounts(call, self._run)
         )
-        facts = {"unit": unit, "used": used, "held": held, "limit": limit, "scope": scope}
-        return Deny(f"{scope}.{unit.removesuffix('_s').removesuffix('_bytes')}", reason, facts)
 
-    def _too_deep(self, event: CallProposed, limit: int) -> Deny:
-        reason = (
-            f"{event.tool.exposed} was not called: it stands on {event.depth} calls under way, and {limit} is the "
-            "most that may stand on one another. Answer with what you have instead of asking yet another agent."
-        )
-        return Deny("run.depth", reason, {"depth": event.depth, "limit": limit})
+    def _charged_late(self, event: CallReturned, took: Mapping[str, float]) -> tuple[Write, ...]:
+        """Only a hold can be settled, and that of the call is: so nothing is held, and that is settled at once."""
+        if not event.result_bytes:
+            return ()
+        id = f"{event.proposal.id}/late"
+        writes: list[Write] = []
+        for _, key, limits, ttl_s, idle_s in self._accounts(event.proposal, self._run):
+            writes.append(Reserve(key, id, {}, {}, _LAPSE_S, ttl_s, limits.window_s, idle_s))
+            writes.append(Settle(key, id, took, ttl_s, limits.window_s, idle_s))
+        return tuple(writes)
 
-    def _crowded(self, event: CallProposed, limit: int) -> Deny:
-        reason = (
-            f"{event.tool.exposed} was not called: {limit} calls of this run are under way, and no more may be at "
-            "once. Wait for one of them to return, then call it again."
-        )
-        return Deny("run.parallel", reason, {"limit": limit, "depth": event.depth}, retry_after_s=1.0)
 
-    def _too_fast(self, event: CallProposed, early_s: float) -> Deny:
-        assert self._rate is not None
-        reason = (
-            f"{event.tool.exposed} was not called: this run calls too fast ({self._rate}). Call it again in "
-            f"{early_s:.1f} s, and fewer tools at a time."
-        )
-        return Deny("run.rate", reason, {"rate": str(self._rate)}, retry_after_s=round(early_s, 3))
+def _as_stated(limits: Limits, stated: Stated) -> Limits:
+    pace, rate = (limits.pace, limits.rate) if stated.pace is None else (stated.pace, stated.rate)
+    parallel = stated.parallel or limits.parallel
+    return limits._replace(ceilings=stated.over(limits.ceilings), parallel=parallel, pace=pace, rate=rate)
+
+
+def _shared(scope: str, key: str, limits: Limits) -> Account:
+    kept_s = KEPT_S + (limits.window_s or 0.0)
+    return Account(scope, key, limits, kept_s, IDLE_S if TIME in limits.ceilings else None)
+
+
+def _refused(
+    event: CallProposed, account: Account, state: Snapshot, needed: Mapping[str, float], *, paced: bool
+) -> Deny | None:
+    limits, kept = account.limits, state.get(account.key)
+    now = standing(kept, at=event.at, window_s=limits.window_s)
+    if (unit := _over(now, needed, limits.ceilings)) is not None:
+        wait_s = frees_s(kept, limits.window_s, at=event.at) if limits.window_s is not None else None
+        return _spent(event, unit, now, account, wait_s)
+    if limits.parallel is not None and now.taken(slots(event.depth)) >= limits.parallel:
+        return _crowded(event, account, limits.parallel)
+    if paced and limits.pace is not None and (early_s := pace_wait_s(kept, limits.pace, at=event.at)) > 0:
+        return _too_fast(event, account, early_s)
+    return None
+
+
+def _reserved(event: CallProposed, account: Account, needed: Mapping[str, float], *, paced: bool) -> Reserve:
+    limits, slot = account.limits, slots(event.depth)
+    ceilings = limits.ceilings if limits.parallel is None else {**limits.ceilings, slot: limits.parallel}
+    amounts = {**needed, slot: 1}
+    pace = limits.pace if paced else None
+    hold_s = event.timeout_s + _LAPSE_S
+    return Reserve(
+        account.key, event.id, amounts, ceilings, hold_s, account.ttl_s, limits.window_s, account.idle_s, pace
+    )
+
+
+def _spent(event: CallProposed, unit: str, now: Standing, account: Account, wait_s: float | None) -> Deny:
+    used, held, limit = now.used.get(unit, 0), now.held.get(unit, 0), account.limits.ceilings[unit]
+    flight = f" ({number(held)} of them held by calls under way)" if held else ""
+    whose = _WHOSE[account.scope].format(server=event.tool.upstream)
+    within = f" within {number(account.limits.window_s)} s" if account.limits.window_s is not None else ""
+    reason = (
+        f"{event.tool.exposed} was not called: the budget is spent. {whose} used {number(now.taken(unit))}{flight} "
+        f"of {number(limit)} {WORDS[unit]}{within}. Do not go on calling tools: sum up what is done and what is left, "
+        "and tell the user."
+    )
+    facts = {"unit": unit, "used": used, "held": held, "limit": limit, "scope": account.scope}
+    rule = f"{account.scope}.{unit.removesuffix('_s').removesuffix('_bytes')}"
+    return Deny(rule, reason, facts, retry_after_s=wait_s if wait_s is None else round(wait_s, 3))
+
+
+def _too_deep(event: CallProposed, limit: int) -> Deny:
+    reason = (
+        f"{event.tool.exposed} was not called: it stands on {event.depth} calls under way, and {limit} is the "
+        "most that may stand on one another. Answer with what you have instead of asking yet another agent."
+    )
+    return Deny("run.depth", reason, {"depth": event.depth, "limit": limit})
+
+
+def _crowded(event: CallProposed, account: Account, limit: int) -> Deny:
+    whose = {"run": "this run", "principal": "all your runs", "upstream": f"all runs at {event.tool.upstream}"}
+    reason = (
+        f"{event.tool.exposed} was not called: {limit} calls of {whose[account.scope]} are under way, and no more may "
+        "be at once. Wait for one of them to return, then call it again."
+    )
+    return Deny(f"{account.scope}.parallel", reason, {"limit": limit, "depth": event.depth}, retry_after_s=1.0)
+
+
+def _too_fast(event: CallProposed, account: Account, early_s: float) -> Deny:
+    whose = {"run": "this run calls", "principal": "all your runs together call", "upstream": "all runs together call"}
+    reason = (
+        f"{event.tool.exposed} was not called: {whose[account.scope]} too fast ({account.limits.rate}). Call it again "
+        f"in {early_s:.1f} s, and fewer tools at a time."
+    )
+    facts = {"rate": account.limits.rate}
+    return Deny(f"{account.scope}.rate", reason, facts, retry_after_s=round(early_s, 3))
 
 
 def _needed(event: CallProposed, limits: Mapping[str, float]) -> dict[str, float]:
     """What the call holds until its end is seen. The later rounds of one logical call are no calls of their own."""
     first = event.continues is None
-    output = min(RESERVE_BYTES, limits.get(OUTPUT, RESERVE_BYTES) / 100)
-    tokens = min(RESERVE_BYTES / TOKEN_BYTES, limits.get(TOKENS, RESERVE_BYTES) / 100)
     return {
         CALLS: 1 if first and event.method == _TOOL_CALL else 0,
-        OUTPUT: output,
-        TOKENS: tokens,
+        OUTPUT: min(RESERVE_BYTES, limits.get(OUTPUT, RESERVE_BYTES) / 100),
+        TOKENS: min(RESERVE_BYTES / TOKEN_BYTES, limits.get(TOKENS, RESERVE_BYTES) / 100),
         MONEY: event.tool.cost if first else 0,
     }
 
 
 def _over(now: Standing, needed: Mapping[str, float], limits: Mapping[str, float]) -> str | None:
     """The first unit of which too little is left. Of what a call is not known to need, some has to be left."""
+    used, held = now.used, now.held
     for unit, limit in limits.items():
-        if now.taken(unit) + needed.get(unit, 0) > limit or (unit not in needed and now.taken(unit) >= limit):
+        taken = used.get(unit, 0) + held.get(unit, 0)
+        if (taken + needed[unit] > limit) if unit in needed else taken >= limit:
             return unit
     return None

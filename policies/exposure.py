@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuseboard.events import CallReturned, Event
+from fuseboard.events import CallProposed, CallReturned, Event, ToolListed
 from fuseboard.state import Snapshot
 from fuseboard.verdicts import Allow, Deny, Verdict
 
@@ -14,6 +14,7 @@ class ExposurePolicy:
     """
 
     name = "exposure"
+    judges = (ToolListed, CallProposed)
     tells_callers_apart = False
 
     def keys(self, event: Event) -> tuple[str, ...]:

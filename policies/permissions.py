@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fuseboard.cedar.rules import DEFAULT_ID, RuleSet, Ruling
-from fuseboard.cedar.slice import Settled, Slice
+from fuseboard.cedar.slice import Held
 from fuseboard.events import CallProposed, Event, ToolListed
 from fuseboard.state import Snapshot
 from fuseboard.verdicts import Allow, Deny, Facts, Hold, Rewrite, Verdict
@@ -24,6 +24,7 @@ class PermissionsPolicy:
     """
 
     name = "permissions"
+    judges = (ToolListed, CallProposed)
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
@@ -54,7 +55,7 @@ class PermissionsPolicy:
         return _rewrite(event.arguments, arguments, verdict)
 
 
-def _stricter(ruling: Ruling, held: Slice | Settled, arguments: Mapping[str, Any]) -> Ruling:
+def _stricter(ruling: Ruling, held: Held, arguments: Mapping[str, Any]) -> Ruling:
     """The ruling on relative paths as they are, unless a rule forbids or asks for what they are from ``./``.
 
     A rule that lets paths through is not widened by this: only what holds a call back is looked for a second time.

@@ -8,9 +8,11 @@ from typing import Final, Protocol
 
 from fuseboard.accounts import standing
 from fuseboard.budgets import WORDS, RunLimitsLike, ceilings, milestones_key, number, run_key
+from fuseboard.checkpoint import is_checkpoint
 from fuseboard.events import CallProposed, CallReturned, Event
 from fuseboard.reviews import PAUSED, STOPPED, RunState, due, state_key
 from fuseboard.state import Add, Snapshot
+from fuseboard.stated import NOTHING_STATED
 from fuseboard.verdicts import Allow, Deny, Hold, Verdict
 
 STOPPED_RULE: Final = "run.stopped"
@@ -29,16 +31,19 @@ class Goal(Protocol):
 class ReviewPolicy:
     """Stops what is stopped, holds what is paused, and pauses a run that used much and reached nothing.
 
-    A milestone is an observable result: a tool of ``milestones:`` that returned what was asked of it.
+    A milestone is an observable result: a tool of ``milestones:`` that returned what was asked of it. Our own
+    ``checkpoint`` tool is none, whatever a glob covers, where it is ``offered``: it returns what it was told.
     """
 
     name = "review"
     tells_callers_apart = False
 
-    def __init__(self, run: RunLimitsLike, milestones: Sequence[Goal]) -> None:
+    def __init__(self, run: RunLimitsLike, milestones: Sequence[Goal], *, offered: bool = False) -> None:
         self._ceilings = ceilings(run)
         self._share = run.pause_at
         self._milestones = tuple(milestones)
+        self.judges = (CallProposed, CallReturned) if milestones else (CallProposed,)
+        self._offered = offered
 
     def keys(self, event: Event) -> tuple[str, ...]:
         if isinstance(event, CallProposed):
@@ -62,21 +67,25 @@ class ReviewPolicy:
             return Deny(STOPPED_RULE, _stopped(event, now), {"by": now.by, "why": now.why})
         if now.state == PAUSED:
             return Hold(PAUSED_RULE, f"This run is paused for review: {now.why}.", {"by": now.by, "why": now.why})
-        if self._share is None or event.continues is not None:
+        stated = event.stated or NOTHING_STATED
+        share = stated.pause_at or self._share
+        if share is None or event.continues is not None:
             return Allow()
         account = standing(state.get(run_key(event.run)), at=event.at)
-        limits = now.raised(event.stated or self._ceilings)
+        limits = now.raised(stated.over(self._ceilings))
         reached = int(state.get(milestones_key(event.run), 0))
-        unit = due(now, account.used, limits, self._share, milestones=reached)
+        unit = due(now, account.used, limits, share, milestones=reached)
         if unit is None:
             return Allow()
         used, limit = account.used[unit], limits[unit]
         why = f"{number(used)} of {number(limit)} {WORDS[unit]} used and no milestone reached"
-        facts = {"unit": unit, "used": used, "limit": limit, "share": self._share, "milestones": reached}
+        facts = {"unit": unit, "used": used, "limit": limit, "share": share, "milestones": reached}
         pause = now.paused(at=event.at, by="fuseboard", why=why)
         return Hold(PAUSED_RULE, f"This run is paused for review: {why}.", facts, (pause.written(event.run),))
 
     def _reached(self, event: CallReturned) -> bool:
+        if self._offered and is_checkpoint(event.proposal):
+            return False
         name = event.proposal.tool.qualified
         return any(event.truth == goal.truth and fnmatchcase(name, goal.tool) for goal in self._milestones)
 

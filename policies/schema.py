@@ -27,6 +27,7 @@ class SchemaPolicy:
     """
 
     name = "schema"
+    judges = (CallProposed, CallReturned)
     tells_callers_apart = False
 
     def keys(self, event: Event) -> tuple[str, ...]:

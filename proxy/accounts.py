@@ -3,11 +3,12 @@
 An account is a JSON object, so that any store can keep it::
 
     {"used": {"calls": 12}, "holding": {"calls": 1, "output_bytes": 900},
-     "held": {"d-…": [1790000060.0, {"calls": 1, "output_bytes": 900}]}, "lapsed": {"calls": 1}}
+     "held": {"d-…": [1790000060.0, {"calls": 1, "output_bytes": 900}]}, "lapses": 1790000060.0, "lapsed": {"calls": 1}}
 
 A call holds what it may need before it is sent and is charged what it took afterwards (reserve, then settle). A hold
 past its time belongs to a call whose end nobody saw: it counts as used, in full, and stands under ``lapsed`` as well.
-``holding`` is the sum of what is held, kept because it is asked for with every call.
+``holding`` is the sum of what is held, ``lapses`` a time before which no hold is past its own: both are asked for with
+every call.
 
 Active time (``time_s``) is counted by the account itself from the times of its writes, since calls side by side would
 count one minute twice: in full while any call is under way, and up to ``idle_s`` of a silence.
@@ -58,22 +59,28 @@ def standing(account: Any, *, at: float, window_s: float | None = None) -> Stand
 
 def reserve(account: Any, write: Reserve, *, at: float) -> Mapping[str, Any] | None:
     """The account with the hold, ``None`` where a ceiling would be passed. The same call again changes nothing."""
-    now = _ticked(_current(account or _NOTHING, at, write.window_s), at, write.idle_s)
+    now = _current(account or _NOTHING, at, write.window_s)
     held = now.get("held", _NOTHING)
     if write.call in held:
         return now
-    used, holding, amounts = now.get("used", _NOTHING), now.get("holding", _NOTHING), write.amounts
-    for unit, ceiling in write.ceilings.items():
-        if unit in amounts and used.get(unit, 0) + holding.get(unit, 0) + amounts[unit] > ceiling:
+    used, ceilings = now.get("used", _NOTHING), write.ceilings
+    holding = dict(now.get("holding", _NOTHING))
+    for unit, amount in write.amounts.items():
+        holding[unit] = wanted = holding.get(unit, 0) + amount
+        if unit in ceilings and used.get(unit, 0) + wanted > ceilings[unit]:
             return None
-    after = dict(now)
+    until = at + write.hold_s
+    after = {**now, "holding": holding, "held": {**held, write.call: (until, write.amounts)}}
     if write.pace is not None:
         if pace_wait_s(now, write.pace, at=at) > 0:
             return None
         after["arrival"] = max(now.get("arrival", at), at) + write.pace[0]
-    after["holding"] = _sum(holding, amounts)
-    after["held"] = {**held, write.call: (at + write.hold_s, amounts)}
-    return after
+    if held:
+        after["lapses"] = min(until, now.get("lapses", until))
+        return after
+    after["lapses"] = until
+    # While anything is held active time goes on by itself, and is counted when something ends.
+    return after if write.idle_s is None else _charge(after, _passed(now, after, at, write.idle_s), at, write.window_s)
 
 
 def settle(account: Any, write: Settle, *, at: float) -> Mapping[str, Any]:
@@ -81,14 +88,19 @@ def settle(account: Any, write: Settle, *, at: float) -> Mapping[str, Any]:
 
     Without a hold nothing changes: it was settled already, or has lapsed and was charged in full.
     """
-    now = _ticked(_current(account or _NOTHING, at, write.window_s), at, write.idle_s)
+    now = _current(account or _NOTHING, at, write.window_s)
     held = now.get("held", _NOTHING)
     if write.call not in held:
         return now
     rest = dict(held)
     _, amounts = rest.pop(write.call)
-    after = {**now, "held": rest, "holding": _difference(now.get("holding", _NOTHING), amounts) if rest else {}}
-    return _charged(after, write.amounts, at, write.window_s)
+    after = {**now, "held": rest, "holding": _difference(now["holding"], amounts) if rest else {}}
+    if not rest:
+        after.pop("lapses", None)
+    took = write.amounts
+    if write.idle_s is not None:
+        took = {**took, **_passed(now, after, at, write.idle_s)}
+    return _charge(after, took, at, write.window_s)
 
 
 def throttle(arrival: Any, write: Throttle, *, at: float) -> float | None:
@@ -106,6 +118,12 @@ def pace_wait_s(account: Any, pace: tuple[float, int], *, at: float) -> float:
     return _early_s((account or _NOTHING).get("arrival", at), *pace, at)
 
 
+def frees_s(account: Any, window_s: float, *, at: float) -> float:
+    """How long until some of what was used leaves the window; the whole window where nothing was."""
+    slices = (account or _NOTHING).get("slices") or ((at, _NOTHING),)
+    return max(0.0, slices[0][0] + window_s / SLICES + window_s - at)
+
+
 def _early_s(arrival: float, interval_s: float, burst: int, at: float) -> float:
     return max(0.0, max(arrival, at) - at - (burst - 1) * interval_s)
 
@@ -114,9 +132,8 @@ def _current(account: Mapping[str, Any], at: float, window_s: float | None) -> M
     """The account with holds past their time charged in full, each at the time at which it lapsed, and with what has
     left its window forgotten.
     """
-    late = [(call, *hold) for call, hold in account.get("held", _NOTHING).items() if hold[0] <= at]
-    if late:
-        account = _lapsed(account, late, window_s)
+    if account.get("lapses", at) <= at and (held := account.get("held")):
+        account = _lapsed(account, [(call, *hold) for call, hold in held.items() if hold[0] <= at], window_s)
     if window_s is not None and (slices := account.get("slices")) and not _counts(slices[0][0], at, window_s):
         slices = [one for one in slices if _counts(one[0], at, window_s)]
         used: dict[str, float] = {}
@@ -130,35 +147,37 @@ def _lapsed(
     account: Mapping[str, Any], late: list[tuple[str, float, Amounts]], window_s: float | None
 ) -> Mapping[str, Any]:
     held = dict(account["held"])
-    holding, lapsed = account.get("holding", _NOTHING), account.get("lapsed", _NOTHING)
+    holding, lapsed, after = account["holding"], account.get("lapsed", _NOTHING), dict(account)
     for call, until, amounts in late:
         del held[call]
         holding = _difference(holding, amounts)
         # A slot is not used up: whoever held it is gone.
         spent = {unit: amount for unit, amount in amounts.items() if not unit.startswith(SLOTS)}
         lapsed = _sum(lapsed, spent)
-        account = _charged(account, spent, until, window_s)
-    return {**account, "held": held, "holding": holding if held else {}, "lapsed": lapsed}
+        _charge(after, spent, until, window_s)
+    after |= {"held": held, "holding": holding if held else {}}
+    if late:
+        after["lapsed"] = lapsed
+    if held:
+        after["lapses"] = min(until for until, _ in held.values())
+    return after
 
 
-def _ticked(account: Mapping[str, Any], at: float, idle_s: float | None) -> Mapping[str, Any]:
-    """The account with the time since its last write counted. A clock that went back counts nothing."""
-    if idle_s is None:
-        return account
-    last = account.get("last", at)
+def _passed(now: Mapping[str, Any], after: dict[str, Any], at: float, idle_s: float) -> Amounts:
+    """The active time since it was counted last. A clock that went back counts nothing."""
+    last = now.get("last", at)
+    after["last"] = max(last, at)
     passed_s = max(0.0, at - last)
-    if not account.get("held"):
-        passed_s = min(passed_s, idle_s)
-    used = account.get("used", _NOTHING)
-    return {**account, "used": {**used, TIME: used.get(TIME, 0) + passed_s}, "last": max(last, at)}
+    return {TIME: passed_s if now.get("held") else min(passed_s, idle_s)}
 
 
-def _charged(account: Mapping[str, Any], amounts: Amounts, at: float, window_s: float | None) -> Mapping[str, Any]:
-    after = {**account, "used": _sum(account.get("used", _NOTHING), amounts)}
+def _charge(after: dict[str, Any], amounts: Amounts, at: float, window_s: float | None) -> dict[str, Any]:
+    """Count as used, in an account that nobody else has seen yet."""
+    after["used"] = _sum(after.get("used", _NOTHING), amounts)
     if window_s is not None:
         width_s = window_s / SLICES
         start = at // width_s * width_s
-        slices = list(account.get("slices", ()))
+        slices = list(after.get("slices", ()))
         if slices and slices[-1][0] == start:
             slices[-1] = (start, _sum(slices[-1][1], amounts))
         else:  # a hold that lapsed is charged in the past

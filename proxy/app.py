@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 
-from fuseboard import pipeline
+from fuseboard import naming
 from fuseboard.adapters.approvals.operator import operator
 from fuseboard.adapters.connect import Connector
-from fuseboard.adapters.keys import run_key
 from fuseboard.adapters.seal import SdkSeal
 from fuseboard.adapters.signals import caught
 from fuseboard.adapters.upstream.children import Children
 from fuseboard.budgets import ceilings
-from fuseboard.cedar.check import RuleError
-from fuseboard.cedar.rules import RuleSet, compile_rules
-from fuseboard.claims import Claims
-from fuseboard.config import Config, ConfigInvalid, HttpServer, StdioServer, digest, placed
+from fuseboard.config import Config, HttpServer, StdioServer, digest
 from fuseboard.errors import ConfigError, StoreUnavailable
 from fuseboard.exchange import Exchange
+from fuseboard.fuses import policies, rules
 from fuseboard.gateway import Board
 from fuseboard.holds import Holds
-from fuseboard.identity import Identity
 from fuseboard.ids import Chance, Ids
-from fuseboard.ports import SignedRun, Store
+from fuseboard.ports import Store
 from fuseboard.questioning import Address, Questioning
 from fuseboard.recording import Recorder, Redactor
-from fuseboard.runs import Runs
 from fuseboard.spending import limits_key, told
-from fuseboard.tokens import BadToken, Tokens
 from fuseboard.upstreams import inspection
 from fuseboard.upstreams.inspection import Probe
+from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 
@@ -48,11 +44,7 @@ if TYPE_CHECKING:
     from fuseboard.adapters.web.door import Door
     from fuseboard.adapters.web.pages import Pages
 
-LOCAL: Final = "local"
-"""Who the one client of a stdio proxy is."""
-
-RUN_VARIABLE: Final = "FUSEBOARD_RUN"
-"""The environment variable that holds the token of its run."""
+OnSignal: TypeAlias = Callable[[signal.Signals], None]
 
 _log = logging.getLogger("fuseboard.app")
 
@@ -77,7 +69,7 @@ async def board(
     if not config.servers:
         raise ConfigError("no servers are configured: name at least one under `servers:`")
     judges = policies(config, rules(config))
-    named = _named(config, state, token, at=clock())
+    named = naming.named(config, state, token, at=clock())
     # In a thread: another proxy on this state folder may have to let us in first.
     store = await anyio.to_thread.run_sync(_open_store, config, state, clock)
     try:
@@ -88,7 +80,7 @@ async def board(
             chance = Chance(os.urandom)
             ids = Ids(chance)
             seal = SdkSeal()
-            identity = _identity(config, named, store, chance)
+            identity = naming.identity(config, named, store, chance)
             exchange = Exchange(
                 judges,
                 store,
@@ -106,6 +98,7 @@ async def board(
                 clock,
                 seal=seal,
                 idle_s=config.limits.session_idle_s,
+                own=OwnTools(clock) if config.checkpoint.offer else None,
             )
             try:
                 yield core
@@ -154,21 +147,37 @@ async def _tell_limits(config: Config, store: Store, *, at: float) -> None:
         await store.commit(told(name, ceilings(config.run)), read, None, at=at)
 
 
-async def serve_stdio(config: Config, state: Path, *, token: str | None = None) -> None:
-    """Serve the client at the other end of our stdin and stdout until it goes. ``token`` names its run."""
+async def serve_stdio(
+    config: Config, state: Path, *, token: str | None = None, on_signal: OnSignal | None = None
+) -> None:
+    """Serve the client at the other end of our stdin and stdout until it goes. ``token`` names its run.
+
+    ``on_signal`` is told the signal that ends us, if one does.
+    """
     from fuseboard.adapters.downstream.stdio import serve_stdio as serve
 
     async with (
-        _until_signalled(config, state, token) as (core, signalled),
+        _until_signalled(config, state, token, on_signal=on_signal) as (core, signalled),
         _presence(core, state, "stdio"),
     ):
         limits = config.limits
-        await serve(core, limit_bytes=limits.frame_bytes, depth=limits.depth, drain_s=limits.drain_s, stop=signalled)
+        await serve(
+            core,
+            limit_bytes=limits.frame_bytes,
+            depth=limits.depth,
+            drain_s=limits.drain_s,
+            stop=signalled,
+            on_cut=core.exchange.stopping,
+        )
 
 
 @asynccontextmanager
 async def _until_signalled(
-    config: Config, state: Path, token: str | None = None, page: Address | None = None
+    config: Config,
+    state: Path,
+    token: str | None = None,
+    page: Address | None = None,
+    on_signal: OnSignal | None = None,
 ) -> AsyncIterator[tuple[Board, anyio.Event]]:
     """A board, and the event of the first signal. It ends us as the client's leaving does: open calls are answered or,
     after a while, cancelled, sessions closed, children reaped, the ledger written out.
@@ -176,7 +185,7 @@ async def _until_signalled(
     The next signal kills the children and us. What the ledger got in the 20 ms before that may be lost.
     """
     children = Children()
-    with caught(children.kill) as signalled:
+    with caught(children.kill, first=on_signal) as signalled:
         async with board(config, state, children=children, token=token, page=page) as core:
             yield core, signalled
 
@@ -189,8 +198,9 @@ async def serve_http(
     *,
     ready: Callable[[int], None],
     tell: Callable[[str], None] | None = None,
+    on_signal: OnSignal | None = None,
 ) -> None:
-    """Serve over HTTP until a signal ends it. ``ready`` is told the port that was bound.
+    """Serve over HTTP until a signal ends it. ``ready`` is told the port that was bound, ``on_signal`` the signal.
 
     ``tell`` says something to the person at the terminal: nobody else may learn the way to the approval page.
     """
@@ -198,7 +208,7 @@ async def serve_http(
     from fuseboard.adapters.downstream.http import serve_http as serve
 
     page = Address()
-    async with _until_signalled(config, state, page=page) as (core, signalled):
+    async with _until_signalled(config, state, page=page, on_signal=on_signal) as (core, signalled):
         door = _door(core, page, tell) if tell is not None and "web" in config.approvals.via else None
 
         def bound(port: int) -> None:
@@ -218,6 +228,7 @@ async def serve_http(
             tasks=core.tasks,
             tokens=core.identity.tokens,
             pages=_pages(config, core, door) if door is not None else None,
+            on_cut=core.exchange.stopping,
         )
         async with _presence(core, state, f"http://{host}:{port}/mcp"):
             await serve(edge, host, port, ready=bound, ended=signalled)
@@ -264,64 +275,6 @@ def _edge_limits(config: Config) -> Limits:
         session_idle_s=own.session_idle_s,
         grace_s=own.drain_s,
     )
-
-
-class _Named(NamedTuple):
-    """What runs are named with: the key, the reader of tokens where they are accepted, the run of a pipe's client."""
-
-    key: bytes
-    tokens: Tokens | None
-    own: SignedRun | None
-
-
-def _named(config: Config, state: Path, token: str | None, *, at: float) -> _Named:
-    key = _key(config, state)
-    tokens = Tokens(key) if "token" in config.identity.chain else None
-    return _Named(key, tokens, _own_run(token, tokens, at=at) if token else None)
-
-
-def _identity(config: Config, named: _Named, store: Store, chance: Chance) -> Identity:
-    how = config.identity
-    runs = Runs(Ids(chance).run, key=named.key, chain=how.chain, idle_gap_s=how.idle_gap_s, own=named.own)
-    claims = Claims(named.tokens, meta_key=how.meta_key, baggage_key=how.baggage_key)
-    return Identity(runs, claims, store, chance)
-
-
-def _key(config: Config, state: Path) -> bytes:
-    """Whoever keeps nothing needs no place to keep it: then runs and their tokens end with this process."""
-    try:
-        return run_key(state)
-    except ConfigError:
-        if config.store.kind == "memory":
-            return os.urandom(32)
-        raise
-
-
-def _own_run(token: str, tokens: Tokens | None, *, at: float) -> SignedRun:
-    """A token that does not hold ends the start: nothing may pass for part of a run that it is no part of."""
-    if tokens is None:
-        raise ConfigError(f"{RUN_VARIABLE} is set, but `identity.chain` leaves `token` out")
-    try:
-        return tokens.read(token.strip(), principal=LOCAL, at=at)
-    except BadToken as fault:
-        raise ConfigError(f"{RUN_VARIABLE}: {fault}; or unset the variable") from None
-
-
-def policies(config: Config, compiled: RuleSet) -> pipeline.Policies:
-    """Everything that judges a call, in its order."""
-    asked = config.approvals.ask_above
-    return pipeline.standard(compiled, pipeline.Fuses(config.run, config.principal, config.milestones, asked))
-
-
-def rules(config: Config) -> RuleSet:
-    """
-    Raises:
-        ConfigInvalid: one of them cannot be used.
-    """
-    try:
-        return compile_rules(config.rules, config.default, config.cedar_sources)
-    except RuleError as error:
-        raise ConfigInvalid([placed(config, finding) for finding in error.findings]) from None
 
 
 def _open_store(config: Config, state: Path, clock: Callable[[], float]) -> Store:

@@ -49,8 +49,8 @@ class RateLike(Protocol):
     def burst(self) -> int: ...
 
 
-class RunLimitsLike(Protocol):
-    """``run:`` of the configuration."""
+class LimitsLike(Protocol):
+    """What any account may have a limit of; ``None`` is none."""
 
     @property
     def calls(self) -> int | None: ...
@@ -63,54 +63,80 @@ class RunLimitsLike(Protocol):
     @property
     def money(self) -> float | None: ...
     @property
-    def depth(self) -> int | None: ...
-    @property
     def parallel(self) -> int | None: ...
     @property
     def rate(self) -> RateLike | None: ...
+
+
+class RunLimitsLike(LimitsLike, Protocol):
+    """``run:`` of the configuration."""
+
+    @property
+    def depth(self) -> int | None: ...
     @property
     def pause_at(self) -> float | None: ...
 
 
-class PrincipalLimitsLike(Protocol):
-    """``principal:`` of the configuration."""
+class SharedLimitsLike(LimitsLike, Protocol):
+    """``principal:`` or a server's ``limits:`` of the configuration: many runs draw on one account."""
 
-    @property
-    def calls(self) -> int | None: ...
     @property
     def window_s(self) -> float: ...
 
 
-class Allowance(NamedTuple):
-    """What all unsigned runs of one principal may use together within ``window_s``."""
+class Limits(NamedTuple):
+    """What one account allows. A unit without a ceiling is counted and not limited.
+
+    ``pace`` is one call every so many seconds, of which so many may come at once, ``rate`` the same for a reader. With
+    ``window_s`` what was used counts for that long.
+    """
 
     ceilings: Mapping[str, float]
-    window_s: float
+    parallel: int | None = None
+    pace: tuple[float, int] | None = None
+    rate: str = ""
+    window_s: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not self.ceilings and self.parallel is None and self.pace is None
 
 
-def ceilings(run: RunLimitsLike) -> dict[str, float]:
-    """The ceilings of one run, by unit; a unit without one is counted and not limited."""
+def ceilings(limits: LimitsLike) -> dict[str, float]:
+    """The ceilings by unit."""
     stated = {
-        CALLS: run.calls,
-        TIME: run.time_s,
-        OUTPUT: run.output_bytes,
-        TOKENS: run.tokens,
-        MONEY: run.money,
+        CALLS: limits.calls,
+        TIME: limits.time_s,
+        OUTPUT: limits.output_bytes,
+        TOKENS: limits.tokens,
+        MONEY: limits.money,
     }
     return {unit: float(ceiling) for unit, ceiling in stated.items() if ceiling is not None}
 
 
-def allowance(run: RunLimitsLike, principal: PrincipalLimitsLike) -> Allowance:
-    """What is not stated for the principal is a multiple of what one run may use. Time runs for each run alone."""
-    together = {unit: ALLOWANCE * ceiling for unit, ceiling in ceilings(run).items() if unit not in (CALLS, TIME)}
-    if principal.calls is not None:
-        together[CALLS] = float(principal.calls)
-    return Allowance(together, principal.window_s)
+def limits_of(stated: LimitsLike, *, window_s: float | None = None) -> Limits:
+    rate = stated.rate
+    pace = (rate.per_s / rate.count, rate.burst) if rate is not None else None
+    return Limits(ceilings(stated), stated.parallel, pace, "" if rate is None else str(rate), window_s)
+
+
+def allowance(run: RunLimitsLike, principal: SharedLimitsLike) -> Limits:
+    """What all unsigned runs of one principal may use together.
+
+    What is not stated for the principal is a multiple of what one run may use. Time runs for each run alone.
+    """
+    own = limits_of(principal, window_s=principal.window_s)
+    many = {unit: ALLOWANCE * ceiling for unit, ceiling in ceilings(run).items() if unit not in (CALLS, TIME)}
+    return own._replace(ceilings={**many, **own.ceilings})
+
+
+# Formatting a number costs more than all else that is done with a slot.
+_SLOTS: Final = tuple(f"{SLOTS}{depth}" for depth in range(16))
 
 
 def slots(depth: int) -> str:
     """The unit of calls under way at one depth: were slots shared, callers could starve those whom they call."""
-    return f"{SLOTS}{depth}"
+    return _SLOTS[depth] if depth < len(_SLOTS) else f"{SLOTS}{depth}"
 
 
 def run_key(run: str) -> str:
@@ -119,6 +145,10 @@ def run_key(run: str) -> str:
 
 def principal_key(principal: str) -> str:
     return f"principal/{principal}"
+
+
+def upstream_key(alias: str) -> str:
+    return f"upstream/{alias}"
 
 
 def milestones_key(run: str) -> str:

@@ -2,13 +2,14 @@
 
 2026-07-28, basic/patterns/mrtr: a server that answers ``input_required`` may add a ``requestState``, which the client
 sends back unchanged with its retry. By that state the round before is found again. A state is good for one retry, and
-only for the same caller, method, tool and arguments: otherwise one question would be a free pass for many calls.
+only for the same caller, method, tool and arguments: otherwise one question would be a free pass for many calls. Nor
+does a call go on for ever: a client that answers nothing is asked again, and each time the upstream is at work.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from fuseboard.recording import digest_of
 
 MAX_OPEN: Final = 10_000
 KEEP_S: Final = 3600.0
+
+MAX_ROUNDS: Final = 8
+"""Of one logical call, the first among them. What comes after counts as a call of its own."""
 
 
 class Binding(msgspec.Struct, frozen=True):
@@ -40,6 +44,7 @@ class _Open(msgspec.Struct, frozen=True):
     binding: Binding
     first: str
     expires_at: float
+    rounds: int
 
 
 class _Result(msgspec.Struct):
@@ -55,6 +60,8 @@ class Continuations:
     def __init__(self, *, limit: int = MAX_OPEN) -> None:
         self._limit = limit
         self._open: dict[bytes, _Open] = {}
+        self._rounds: dict[str, int] = {}
+        """Of calls that go on, so far, by the decision of their first round."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -72,9 +79,8 @@ class Continuations:
             return
         digest = _digest(state)
         self._open.pop(digest, None)  # to the end of the line
-        self._open[digest] = _Open(binding, first, at + KEEP_S)
-        while len(self._open) > self._limit:
-            del self._open[next(iter(self._open))]
+        self._open[digest] = _Open(binding, first, at + KEEP_S, self._rounds.pop(first, 1))
+        _trim(self._open, self._limit)
 
     def first_of(self, state: object, binding: Binding, *, at: float) -> str | None:
         """The decision of the first round of the call that goes on with this state, ``None`` where none is known."""
@@ -85,7 +91,16 @@ class Continuations:
         if waiting is None or waiting.binding != binding:
             return None
         del self._open[digest]
-        return waiting.first if at < waiting.expires_at else None
+        if at >= waiting.expires_at or waiting.rounds >= MAX_ROUNDS:
+            return None
+        self._rounds[waiting.first] = waiting.rounds + 1  # nobody says whether that round asks again
+        _trim(self._rounds, self._limit)
+        return waiting.first
+
+
+def _trim(oldest_first: dict[Any, Any], limit: int) -> None:
+    while len(oldest_first) > limit:
+        del oldest_first[next(iter(oldest_first))]
 
 
 def _digest(state: str) -> bytes:

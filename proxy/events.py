@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from fuseboard.stated import Stated
+
 
 class Effect(StrEnum):
     """What a tool does to the world. The order is the order of harm."""
@@ -109,6 +111,36 @@ class ToolListed(msgspec.Struct, frozen=True):
     method: str = "tools/call"
 
 
+class Ancestor(msgspec.Struct, frozen=True):
+    """A call under way that another one stands on: an agent was called as a tool, and calls on."""
+
+    decision: str
+    fingerprint: str
+    upstream: str
+    tool: str
+    """``<upstream>__<name>``."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a result really was, and what says so.
+
+    ``weight`` is how much it counts as a failure of the tool, from 0 (none) to 1. ``whose`` fault it is: ``upstream``,
+    ``caller`` or, where it is nobody's, empty. ``retry_after_s`` is what a throttling upstream asked for.
+    """
+
+    truth: str
+    weight: float = 0.0
+    whose: str = ""
+    evidence: tuple[str, ...] = ()
+    retry_after_s: float | None = None
+    digest: str = ""
+    """Of what was said, with what changes each time (times, ids, durations) left out; empty where nothing was."""
+    skeleton: str = ""
+    """The same with all numbers taken for one: equal where only a count went on."""
+    pending: bool = False
+    """Whether the result itself says that it is not there yet, and to ask again."""
+
+
 class CallProposed(msgspec.Struct, frozen=True):
     """A governed request waits for judgement: ``tools/call``, ``prompts/get`` or ``resources/read``.
 
@@ -137,10 +169,14 @@ class CallProposed(msgspec.Struct, frozen=True):
     """The decision of the call that it stands on."""
     signed: bool = False
     """Whether the run was named by a token that the operator signed. All other names are the agent's own claims."""
-    stated: Mapping[str, float] | None = None
-    """The limits that such a token states, by unit, in place of the configured ones."""
+    stated: Stated | None = None
+    """The limits that such a token states in place of the configured ones."""
     kept_s: float = 1_209_600.0
     """How long what is known of the run outlives its last call."""
+    fingerprint: str = ""
+    """Of tool and arguments, with what changes each time left out: the same for the same call asked again."""
+    ancestors: tuple[Ancestor, ...] = ()
+    """The calls that it stands on, the nearest first."""
 
 
 class CallReturned(msgspec.Struct, frozen=True):
@@ -152,6 +188,10 @@ class CallReturned(msgspec.Struct, frozen=True):
     result: Mapping[str, Any] | None = None
     result_bytes: int = 0
     """The size of the result as it came."""
+    late: bool = False
+    """Whether it is what came of a task: the call itself was settled when the task began."""
+    finding: Finding | None = None
+    """What it really was, where that was looked into; ``truth`` is its word."""
 
 
 Event: TypeAlias = ToolListed | CallProposed | CallReturned

@@ -19,8 +19,10 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from fuseboard import param_headers, pipeline, refusals, tasks, truth
+from fuseboard import fingerprints, param_headers, pipeline, refusals, tasks, truth
+from fuseboard.answers import Answers
 from fuseboard.budgets import ENDED_S, milestones_key, run_key
+from fuseboard.checkpoint import checkpoint_key
 from fuseboard.continuations import Continuations, binding_of
 from fuseboard.deadline import Deadline
 from fuseboard.era import Era, is_header_mismatch
@@ -30,7 +32,7 @@ from fuseboard.holds import HeldCall, Holds
 from fuseboard.ids import Ids
 from fuseboard.lineage import Step
 from fuseboard.pipeline import Outcome, Policies
-from fuseboard.ports import Failure, Reply, Request, Result, Scope, Store
+from fuseboard.ports import Failure, Proposed, Reply, Request, Result, Scope, Store
 from fuseboard.recording import Recorder
 from fuseboard.reviews import state_key
 from fuseboard.runs import Run, Source
@@ -39,7 +41,7 @@ from fuseboard.state import EMPTY, Expire, Snapshot
 from fuseboard.tasks import NOBODY, Holder, Task, Tasks
 from fuseboard.truth import Truth
 from fuseboard.upstreams.seats import Seat
-from fuseboard.verdicts import Hold
+from fuseboard.verdicts import Deny, Hold
 from fuseboard.wire import splice
 
 _log = logging.getLogger("fuseboard.exchange")
@@ -50,6 +52,7 @@ DEFAULT_TIMEOUT_S: Final = 600.0
 _UNSENT: Final = (
     "{tool} was not called: other calls kept changing what the decision rests on. Wait a moment and call it again."
 )
+_CUT: Final = "the proxy stopped before the call had ended"
 _NAME_FIELD: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
@@ -101,6 +104,7 @@ class Exchange:
     ) -> None:
         self.policies = policies
         self.tasks = Tasks()
+        self.answers = Answers()
         self._continuations = Continuations()
         self._store = store
         self._recorder = recorder
@@ -108,10 +112,15 @@ class Exchange:
         self._clock = clock
         self.enforce = enforce
         self.holds = holds
+        self._stopping = False
         self.settlement = Settlement(policies, store, recorder, clock, enforce=enforce)
 
     def now(self) -> float:
         return self._clock()
+
+    def stopping(self) -> None:
+        """The proxy ends, and the time of what was open is over: whatever is cancelled from now on is cut by us."""
+        self._stopping = True
 
     async def govern(self, ask: Proposal) -> Reply:
         """Judge, record, send, judge again, record again, answer."""
@@ -128,6 +137,7 @@ class Exchange:
             signed=ask.run.signed,
             stated=ask.run.limits,
             kept_s=max(ask.run.kept_s, 2 * ask.timeout_s),
+            fingerprint=fingerprints.of_call(ask.tool.qualified, ask.arguments),
         )
         if (step := ask.step) is not None:
             depth, root, parent = step.depth, step.root(event.run), step.parent
@@ -147,14 +157,21 @@ class Exchange:
         judged = outcome.event
         assert isinstance(judged, CallProposed)
         if (refused := outcome.refused) is not None:
-            return refusals.of_call(judged, outcome.policy, refused, modern=ask.era is Era.STATELESS)
+            return self._refusal(judged, outcome.policy, refused, ask)
         return await self._carry_out(judged, _to_send(ask, judged), ask)
+
+    def _refusal(self, judged: CallProposed, policy: str | None, refused: Deny | Hold, ask: Proposal) -> Reply:
+        if isinstance(refused, Deny) and refused.answer is not None:
+            earlier = self.answers.get(refused.answer)
+            if earlier is not None:
+                return refusals.again(judged, policy, refused, earlier)
+        return refusals.of_call(judged, policy, refused, modern=ask.era is Era.STATELESS)
 
     async def ended(self, run: Run) -> None:
         """The session that named the run has ended: nobody will come back to it, so its accounts need not stay."""
         if run.source is not Source.SESSION:
             return
-        keys = (run_key(run.id), milestones_key(run.id), state_key(run.id))
+        keys = (run_key(run.id), milestones_key(run.id), state_key(run.id), checkpoint_key(run.id))
         with suppress(StoreUnavailable):
             await self._store.commit([Expire(key, ENDED_S) for key in keys], EMPTY, None, at=self._clock())
 
@@ -182,19 +199,20 @@ class Exchange:
         Raises:
             StoreUnavailable: the call needs its record first, and there is none.
         """
-        outcome = await self._decide(event, ask, held)
+        seq = ask.run.next_seq()
+        outcome = await self._decide(event, ask, held, seq)
         while self.holds is not None and isinstance(outcome.refused, Hold):
             held = held or self.holds.hold(ask)
             try:
                 over = await held.ask(outcome)
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):
-                    await self._propose(held.gave_up(outcome), EMPTY, ask, ask.run.next_seq())
+                    await self._propose(held.gave_up(outcome, stopping=self._stopping), EMPTY, ask, seq)
                 raise
             if over is not None:
-                await self._propose(over.outcome, EMPTY, ask, ask.run.next_seq())
+                await self._propose(over.outcome, EMPTY, ask, seq)
                 return over
-            outcome = await self._decide(await self._as_it_is_now(event, ask), ask, held)
+            outcome = await self._decide(await self._as_it_is_now(event, ask), ask, held, seq)
         return outcome, None
 
     async def _as_it_is_now(self, event: CallProposed, ask: Proposal) -> CallProposed:
@@ -204,30 +222,36 @@ class Exchange:
             tool = await ask.relist() or tool
         return msgspec.structs.replace(event, at=self._clock(), tool=tool)
 
-    async def _decide(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> Outcome:
+    async def _decide(self, event: CallProposed, ask: Proposal, held: HeldCall | None, seq: int) -> Outcome:
         """Judge the call and write that down together with what the policies asked to write, or none of it.
-
-        Of a call that waits for a person from now on there is no record yet, only what the policies asked to write.
 
         Raises:
             StoreUnavailable: the call needs its record first, and there is none.
         """
-        seq = 0
         for _ in range(JUDGEMENTS):
             outcome, read = await self._judge(event, ask, held)
             if self.holds is not None and isinstance(outcome.refused, Hold):
-                if not outcome.writes or await self._store.commit(outcome.writes, read, None, at=event.at):
+                if await self._wait(outcome, read, ask, seq):
                     return outcome
-                continue
-            seq = seq or ask.run.next_seq()
-            if await self._propose(outcome, read, ask, seq, approved=held is not None):
+            elif await self._propose(outcome, read, ask, seq, approved=held is not None):
                 return outcome
         outcome = contended(outcome, _UNSENT.format(tool=event.tool.exposed))
         if self.holds is not None and isinstance(outcome.refused, Hold):
             return outcome
-        seq = seq or ask.run.next_seq()
         await self._propose(outcome, EMPTY, ask, seq)
         return outcome
+
+    async def _wait(self, outcome: Outcome, read: Snapshot, ask: Proposal, seq: int) -> bool:
+        """Write down that the call waits for a person from now on: should we die meanwhile, that is known of it.
+
+        The record is written anew when the wait is over. Until then it is a refusal's, which admits nothing.
+        """
+        try:
+            return await self._store.commit(outcome.writes, read, self._entry(outcome, ask, seq), at=outcome.event.at)
+        except StoreUnavailable:
+            if outcome.writes:
+                raise
+            return True  # nobody can be asked then, and that is said where it is tried
 
     async def _judge(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> Judgement:
         said = await self._descend(event, held)
@@ -260,16 +284,7 @@ class Exchange:
         judged = outcome.event
         assert isinstance(judged, CallProposed)
         has_effect = judged.tool.effect is not Effect.READ and judged.method == "tools/call"
-        entry = self._recorder.proposed(
-            outcome,
-            judged,
-            ask.run,
-            seq=seq,
-            asked=ask.arguments,
-            raw_arguments=_raw_arguments(ask.request),
-            era=ask.era,
-            transport=ask.transport,
-        )
+        entry = self._entry(outcome, ask, seq)
         first = has_effect or approved
         durable = first and not entry.final
         try:
@@ -280,6 +295,20 @@ class Exchange:
                 raise
             return True
 
+    def _entry(self, outcome: Outcome, ask: Proposal, seq: int) -> Proposed:
+        judged = outcome.event
+        assert isinstance(judged, CallProposed)
+        return self._recorder.proposed(
+            outcome,
+            judged,
+            ask.run,
+            seq=seq,
+            asked=ask.arguments,
+            raw_arguments=_raw_arguments(ask.request),
+            era=ask.era,
+            transport=ask.transport,
+        )
+
     async def _carry_out(self, judged: CallProposed, params: bytes | None, ask: Proposal) -> Reply:
         """Send the call and conclude its record, whatever becomes of it."""
         try:
@@ -288,7 +317,7 @@ class Exchange:
             return await self.settlement.of_fault(judged, fault)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self.settlement.cancelled(judged, "the client gave up")
+                await self.settlement.cancelled(judged, _CUT if self._stopping else "the client gave up")
             raise
         return await self._returned(judged, reply, ask)
 
@@ -329,6 +358,8 @@ class Exchange:
         said = truth.of_reply(judged.method, reply)
         task = tasks.id_of(reply) if said is Truth.TASK else None
         passed = await self.settlement.of_reply(judged, reply, said, modern=ask.era is Era.STATELESS, task=task)
+        if isinstance(passed, Result) and said in (Truth.OK, Truth.EMPTY, Truth.BUSINESS_ERROR):
+            self.answers.keep(judged.id, passed)
         if passed is not reply or not isinstance(reply, Result):
             return passed
         if said is Truth.INPUT_REQUIRED:

@@ -17,6 +17,7 @@ from fuseboard.sessions.relists import Relists
 from fuseboard.sessions.sight import Sight
 from fuseboard.sessions.stateless import StatelessSession
 from fuseboard.upstreams import inspection
+from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
 
@@ -24,7 +25,8 @@ from fuseboard.upstreams.upstream import Upstream
 class Board:
     """Implements :class:`fuseboard.ports.Gateway`. ``clock`` gives Unix seconds.
 
-    ``idle_s`` is how long an upstream session that no client holds may do nothing before it is closed.
+    ``idle_s`` is how long an upstream session that no client holds may do nothing before it is closed. ``own`` are the
+    tools that we offer ourselves, if any.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Board:
         *,
         seal: Seal,
         idle_s: float,
+        own: OwnTools | None = None,
     ) -> None:
         self.upstreams = upstreams
         self.exchange = exchange
@@ -45,6 +48,7 @@ class Board:
         self.relists = Relists()
         self.seal = seal
         self.idle_s = idle_s
+        self.own = own
         self.identity = identity
         self._clock = clock
         self._shared = SharedSeats(tasks, _Everyone(self))

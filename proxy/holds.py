@@ -382,9 +382,9 @@ class HeldCall:
         assert isinstance(hold, Hold)
         return Unanswered(msgspec.structs.replace(outcome, verdict=Hold(hold.rule, reason, hold.facts), writes=()))
 
-    def gave_up(self, outcome: Outcome) -> Outcome:
-        """The client went away while its call waited."""
-        return self._refused(outcome, petitions.gave_up(outcome)).outcome
+    def gave_up(self, outcome: Outcome, *, stopping: bool = False) -> Outcome:
+        """The client went away while its call waited, or we did."""
+        return self._refused(outcome, petitions.cut(outcome) if stopping else petitions.gave_up(outcome)).outcome
 
 
 def _grants(given: list[Approval]) -> Grants:

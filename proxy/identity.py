@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -12,8 +11,9 @@ from fuseboard.errors import DENIED, ProtocolFault, StoreUnavailable
 from fuseboard.lineage import Lineage, Step, may_lend
 from fuseboard.ports import Origin, Request, Store
 from fuseboard.runs import Run, Runs, Said
+from fuseboard.spending import stated
 from fuseboard.state import Put
-from fuseboard.tokens import VERSION, BadToken
+from fuseboard.tokens import EXPIRED, VERSION, BadToken
 from fuseboard.trace_context import BAGGAGE, baggage_value
 
 _log = logging.getLogger("fuseboard.identity")
@@ -93,18 +93,30 @@ class Identity:
         """Ask the store what it knows of a run that is new here, or tell it that an inferred one goes on.
 
         Calls that come meanwhile ask, too: none of them goes on before the id and the number of calls are known.
+
+        Raises:
+            ProtocolFault: the run's token has expired since the connection was made that bears it.
         """
+        if at >= run.expires_at:
+            raise ProtocolFault(DENIED, EXPIRED)
         known = run.seq > 0 or run.anew
         try:
             if run.cell is not None:
                 await self._note(run, run.cell, known=known, at=at)
             if not known:
                 run.seq = max(run.seq, await self._store.last_seq(run.id))
+                if run.signed:
+                    await self._tell_limits(run, at=at)
         except StoreUnavailable as fault:
             _log.error("what is on record of run %s cannot be read: %s", run.id, fault)
-            run.due_at = at + _AGAIN_S
+            run.due_at = min(at + _AGAIN_S, run.expires_at)
         else:
-            run.due_at = math.inf if run.cell is None else at + self.runs.idle_gap_s / _NOTES
+            run.due_at = run.expires_at if run.cell is None else at + self.runs.idle_gap_s / _NOTES
+
+    async def _tell_limits(self, run: Run, *, at: float) -> None:
+        """Leave word of what the token states, for those who look on. It is for their eyes alone."""
+        word = stated(run.id, run.limits, ttl_s=run.kept_s)
+        await self._store.commit([word], await self._store.read([word.key], at=at), None, at=at)
 
     async def _note(self, run: Run, cell: str, *, known: bool, at: float) -> None:
         ttl_s = self.runs.idle_gap_s * (1 + 1 / _NOTES)

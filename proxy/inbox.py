@@ -8,6 +8,7 @@ from typing import Final
 from fuseboard import approvals
 from fuseboard.approvals import INDEX, Approval, Index, Unsettled, approval_key, keys_to_decide
 from fuseboard.budgets import milestones_key, run_key
+from fuseboard.checkpoint import Note, checkpoint_key
 from fuseboard.errors import StoreUnavailable
 from fuseboard.ports import Store
 from fuseboard.reviews import PAUSED, STOPPED, RunState, state_key
@@ -38,6 +39,11 @@ class Inbox:
 
     async def find(self, id: str) -> Approval | None:
         return Approval.of((await self._store.read((approval_key(id),), at=self._clock())).get(approval_key(id)))
+
+    async def checkpoint(self, run: str) -> Note | None:
+        """What the agent said last of its progress, ``None`` where it said nothing. Its own word, and no more."""
+        key = checkpoint_key(run)
+        return Note.last(run, await self._store.read((key,), at=self._clock()))
 
     async def decide(
         self, id: str, *, approve: bool, by: str, through: str, say: str = "", serial: int | None = None

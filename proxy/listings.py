@@ -190,6 +190,19 @@ def merge(
     return b"{%b}" % b",".join(fields)
 
 
+def joined(page: Shown, own: Shown) -> bytes:
+    """One upstream's page with our own items behind its own. A name is unique, so one of ours goes before its.
+
+    What holds no such list stays as it came.
+    """
+    fields = _fields(page.raw)
+    if page.kind.field not in fields:
+        return page.raw
+    theirs = [item for item in page.items() if _key(page.kind, item) not in own.keys]
+    fields[page.kind.field] = msgspec.Raw(splice.join([*theirs, *own.items()]))
+    return splice.join(fields)
+
+
 def next_cursor(listing: bytes) -> str | None:
     return _text(_fields(listing).get("nextCursor"))
 

@@ -28,14 +28,15 @@ _CHANNELS: Final = {
 
 _UNSEEN: Final = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+    "\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Control, zero-width, bidirectional, filler, variation and tag characters: they hide words or turn lines round."""
 
 
 def visible(text: str) -> str:
-    """The same with every character that would act instead of being seen escaped. Line breaks stay."""
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """The same with every character that would act instead of being seen escaped, as JSON has it. Line breaks stay."""
+    return _UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def arguments(given: Mapping[str, Any], redact: Redactor) -> str:
@@ -111,6 +112,10 @@ def too_many(outcome: Outcome) -> str:
 
 def gave_up(outcome: Outcome) -> str:
     return f"{_not_called(outcome)} The client gave up while a person was asked."
+
+
+def cut(outcome: Outcome) -> str:
+    return f"{_not_called(outcome)} The proxy stopped while a person was asked."
 
 
 def _not_called(outcome: Outcome) -> str:

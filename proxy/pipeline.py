@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from fuseboard.budgets import PrincipalLimitsLike, RunLimitsLike, allowance
+from fuseboard.budgets import Limits, RunLimitsLike, SharedLimitsLike, allowance
 from fuseboard.cedar.rules import RuleSet
-from fuseboard.events import CallProposed, CallReturned, Event
+from fuseboard.checkpoint import CheckpointLike
+from fuseboard.events import CallProposed, CallReturned, Event, ToolListed
 from fuseboard.policies.ambiguity import AmbiguityPolicy
-from fuseboard.policies.budgets import BudgetPolicy
+from fuseboard.policies.budgets import NO_UPSTREAMS, BudgetPolicy
+from fuseboard.policies.checkpoint import CheckpointPolicy
 from fuseboard.policies.exposure import ExposurePolicy
 from fuseboard.policies.permissions import PermissionsPolicy
 from fuseboard.policies.review import Goal, ReviewPolicy
@@ -29,6 +32,11 @@ Policies: TypeAlias = tuple[Policy, ...]
 # Tuples: a union written in place is built anew each time that it is asked, several times a call.
 _REFUSALS: Final = (Deny, Hold)
 _VERDICTS: Final = (Allow, Deny, Rewrite, Hold)
+_NOTHING_AGAINST_IT: Final = Allow()
+_EVENTS: Final = (ToolListed, CallProposed, CallReturned)
+
+UNSAID: Final = "pipeline/unsaid"
+"""A key under which nothing is ever kept: that it was read says that a policy could not name its own."""
 
 
 Grants: TypeAlias = Mapping[tuple[str, str], str]
@@ -38,21 +46,35 @@ NO_GRANTS: Final[Grants] = MappingProxyType({})
 
 
 class Fuses(NamedTuple):
-    """What limits a run: ``run``, ``principal``, ``milestones`` and ``approvals.ask_above`` of the configuration."""
+    """What limits a run: ``run``, ``principal``, ``milestones``, ``approvals.ask_above`` and the servers' ``limits`` of
+    the configuration.
+
+    ``checkpoint`` is its section where that tool is offered; ``redact`` takes our secrets out of what the agent says
+    there.
+    """
 
     run: RunLimitsLike
-    principal: PrincipalLimitsLike
+    principal: SharedLimitsLike
     milestones: Sequence[Goal] = ()
     ask_above: int | None = None
+    checkpoint: CheckpointLike | None = None
+    redact: Callable[[str], str] = str
+    upstreams: Mapping[str, Limits] = NO_UPSTREAMS
 
 
 def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
     """The policies in the order in which a proposal goes down them; a result comes back up the same list."""
     limits: Policies = ()
     if fuses is not None:
+        own = fuses.checkpoint if fuses.checkpoint is not None and fuses.checkpoint.offer else None
         limits = (
-            ReviewPolicy(fuses.run, fuses.milestones),  # before the budgets: what waits for a person uses nothing
-            BudgetPolicy(fuses.run, allowance(fuses.run, fuses.principal)),  # after the rules: what is denied is free
+            # before the budgets: what waits for a person uses nothing
+            ReviewPolicy(fuses.run, fuses.milestones, offered=own is not None),
+            # beside the review that reads it; it judges no call, and stands here only where its tool does
+            *((CheckpointPolicy(counts=own.counts, redact=fuses.redact),) if own is not None else ()),
+            BudgetPolicy(  # after the rules: what is denied is free
+                fuses.run, allowance(fuses.run, fuses.principal), fuses.upstreams
+            ),
             AmbiguityPolicy(fuses.ask_above, fuses.run, rules),  # late: it weighs what all the others left open
         )
     return (
@@ -88,6 +110,8 @@ class Outcome(msgspec.Struct, frozen=True):
     writes: tuple[Write, ...]
     event: Event
     enforced: bool = True
+    nudges: tuple[tuple[str, Allow], ...] = ()
+    """What the model is told beside a result that it gets, and which policy says so."""
 
     @property
     def refused(self) -> Deny | Hold | None:
@@ -100,12 +124,23 @@ def tells_callers_apart(policies: Policies) -> bool:
 
 
 def keys(policies: Policies, event: Event) -> tuple[str, ...]:
-    """The union of what the policies will read. One that cannot say so is found out when it is asked: see ``_ask``."""
-    wanted: dict[str, None] = {}
-    for policy in policies:
-        if found := _keys(policy, event):
-            wanted.update(dict.fromkeys(found))
-    return tuple(wanted)
+    """The union of what the policies will read.
+
+    Where one of them cannot say so nothing else is read, and ``_ask`` finds out which one it is.
+    """
+    wanted: list[str] = []
+    try:
+        for policy in _judging(policies, type(event)):
+            wanted += policy.keys(event)
+    except Exception:
+        return (UNSAID,)
+    return tuple(dict.fromkeys(wanted))
+
+
+@lru_cache(64)
+def _judging(policies: Policies, kind: type[Event]) -> Policies:
+    """Those that have anything to say about such events. A policy that does not name its events is asked about all."""
+    return tuple(policy for policy in policies if kind in getattr(policy, "judges", _EVENTS))
 
 
 def descend(
@@ -116,12 +151,14 @@ def descend(
     A ``Hold`` does not: nobody is asked about a call that would be denied afterwards. One that a person granted passes.
     """
     said = _Said(event, enforce)
-    for policy in policies:
-        verdict = _ask(policy, said.event, state)
-        if isinstance(verdict, Hold) and (grant := granted.get((policy.name, verdict.rule))) is not None:
+    unsaid = UNSAID in state.versions or type(event) is ToolListed
+    for policy in _judging(policies, type(event)):
+        verdict = _ask(policy, said.event, state, unsaid=unsaid)
+        kind = type(verdict)
+        if kind is Hold and (grant := granted.get((policy.name, verdict.rule or ""))) is not None:
             verdict = Allow(verdict.rule, {**verdict.facts, "approved": grant})
         said.heard(policy, verdict)
-        if enforce and isinstance(verdict, Deny):
+        if kind is Deny and enforce:
             break
     return said.outcome()
 
@@ -132,33 +169,41 @@ def ascend(policies: Policies, event: CallReturned, state: Snapshot, *, enforce:
     The call has happened, so what it took is written down whatever becomes of its result.
     """
     said = _Said(event, enforce)
-    for policy in reversed(policies):
-        said.heard(policy, _ask(policy, said.event, state))
+    unsaid = UNSAID in state.versions
+    for policy in reversed(_judging(policies, CallReturned)):
+        said.heard(policy, _ask(policy, said.event, state, unsaid=unsaid))
     return said.outcome(happened=True)
 
 
 class _Said:
     """What the policies have said so far about one event."""
 
+    __slots__ = ("_checks", "_deciding", "_enforce", "_nudges", "_policy", "_writes", "event")
+
     def __init__(self, event: Event, enforce: bool) -> None:
         self.event = event
         self._enforce = enforce
-        self._deciding: Verdict = Allow()
+        self._deciding: Verdict = _NOTHING_AGAINST_IT
         self._policy: str | None = None
         self._checks: list[Check] = []
         self._writes: list[Write] = []
+        self._nudges: tuple[tuple[str, Allow], ...] = ()
 
     def heard(self, policy: Policy, verdict: Verdict) -> None:
         self._checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
+        if type(verdict) is Allow and verdict.rule is None:  # most of what is ever said
+            self._writes += verdict.writes
+            return
         deciding = self._deciding
         match verdict:
             case Allow():
-                if verdict.writes:
-                    self._writes.extend(verdict.writes)
-                decides = verdict.rule is not None and isinstance(deciding, Allow)
+                self._writes += verdict.writes
+                if verdict.nudge is not None and self._enforce:
+                    self._nudges += ((policy.name, verdict),)
+                decides = isinstance(deciding, Allow)
             case Rewrite():
                 self.event = _rewritten(self.event, verdict) if self._enforce else self.event
-                self._writes.extend(verdict.writes)
+                self._writes += verdict.writes
                 decides = not isinstance(deciding, _REFUSALS)
             case Hold():
                 decides = not isinstance(deciding, _REFUSALS)
@@ -170,25 +215,19 @@ class _Said:
     def outcome(self, *, happened: bool = False) -> Outcome:
         """A refusal's own writes alone, unless the call happened: the others' belonged to one that did not."""
         deciding = self._deciding
-        refused = self._enforce and isinstance(deciding, _REFUSALS)
         writes = tuple(self._writes)
-        if refused:
+        if self._enforce and isinstance(deciding, _REFUSALS):
             writes = (*writes, *deciding.writes) if happened else deciding.writes
-        return Outcome(deciding, self._policy, tuple(self._checks), writes, self.event, enforced=self._enforce)
+        return Outcome(deciding, self._policy, tuple(self._checks), writes, self.event, self._enforce, self._nudges)
 
 
-def _keys(policy: Policy, event: Event) -> tuple[str, ...] | None:
+def _ask(policy: Policy, event: Event, state: Snapshot, *, unsaid: bool) -> Verdict:
+    """``unsaid``: not all policies have said what they read; one that cannot is refused here."""
     try:
-        return policy.keys(event)
-    except Exception:  # `_ask` meets it again, and denies
-        return None
-
-
-def _ask(policy: Policy, event: Event, state: Snapshot) -> Verdict:
-    try:
-        policy.keys(event)  # again: one that cannot say what it reads has not read it, and is refused here
+        if unsaid:
+            policy.keys(event)
         verdict = policy.decide(event, state)
-        if not isinstance(verdict, _VERDICTS):
+        if type(verdict) not in _VERDICTS:
             raise TypeError(f"{type(verdict).__name__} is no verdict")
         return verdict
     except Exception as fault:  # a policy that breaks must not open the door

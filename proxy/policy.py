@@ -13,7 +13,8 @@ class Policy(Protocol):
     """One question about an event.
 
     A policy reads no clock (the event carries ``at``), does no I/O, keeps nothing between calls and refuses by
-    returning ``Deny``, never by raising: the pipeline turns an exception into a ``Deny`` of its own.
+    returning ``Deny``, never by raising: the pipeline turns an exception into a ``Deny`` of its own. One that has an
+    attribute ``judges`` (a tuple of event types) is not asked about any others.
     """
 
     @property

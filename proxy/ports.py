@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from fuseboard.state import Snapshot, Write
+from fuseboard.stated import NOTHING_STATED, Stated
 
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -29,13 +30,13 @@ Reply: TypeAlias = Result | Failure
 
 
 class SignedRun(msgspec.Struct, frozen=True):
-    """A run that the operator signed a token for. ``limits`` by unit, in place of the configured ones."""
+    """A run that the operator signed a token for."""
 
     run: str
     issued_at: float
     expires_at: float
     principal: str | None = None
-    limits: Mapping[str, float] = msgspec.field(default_factory=dict)
+    limits: Stated = NOTHING_STATED
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -201,11 +202,12 @@ class Proposed(msgspec.Struct, frozen=True):
     """The first half of a ledger record: what was asked and what was decided. Written before anything is sent.
 
     ``arguments`` is raw JSON, ``sha256:…`` or ``None``, as ``trace.args`` says. ``checks`` are JSON objects with
-    ``policy, verdict, rule, facts``. ``final`` is true where nothing will follow (the call was refused). ``sent`` is
-    what goes upstream in place of ``arguments``, in the same form, ``None`` where that is the same;
-    ``arguments_sha256`` is its digest then. ``continues`` is the id of the first round, where this is a later round of
-    one logical call. ``confidence`` says how surely ``run`` is known. ``depth`` calls under way stand below this one,
-    the nearest of them ``parent``, the run at the bottom ``root`` where that is another.
+    ``policy, verdict, rule, facts``. ``final`` is true where nothing was let through: the call was refused, or it
+    waits for a person, after which it is written anew. ``sent`` is what goes upstream in place of ``arguments``, in
+    the same form, ``None`` where that is the same; ``arguments_sha256`` is its digest then. ``continues`` is the id
+    of the first round, where this is a later round of one logical call. ``confidence`` says how surely ``run`` is
+    known. ``depth`` calls under way stand below this one, the nearest of them ``parent``, the run at the bottom
+    ``root`` where that is another.
     """
 
     id: str
@@ -301,7 +303,8 @@ class Store(Protocol):
         whoever does not know what became of a commit may ask again, with the same ``id`` and ``at``. A refused commit
         and a final entry admit nothing.
 
-        What the caller of a durable commit was told survives the death of this process.
+        What the caller of a durable commit was told survives the death of this process, and so does, durable or not,
+        what was used and held of an account: after it at least that much is charged.
 
         Raises:
             StoreUnavailable: the store is closed, or a durable commit's outcome is unknown.

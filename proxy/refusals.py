@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,8 +10,8 @@ import msgspec
 from fuseboard.errors import DENIED, LEDGER_UNAVAILABLE
 from fuseboard.events import CallProposed
 from fuseboard.ports import Reply, Result
-from fuseboard.verdicts import Deny, Hold, name_of
-from fuseboard.wire import frames
+from fuseboard.verdicts import Allow, Deny, Hold, name_of
+from fuseboard.wire import frames, splice
 
 DECISION = "fuseboard/decision"
 """The ``_meta`` key under which every answer that Fuseboard wrote or changed says so."""
@@ -60,6 +61,39 @@ def reply(method: str, verdict: Deny | Hold, said: dict[str, Any], *, modern: bo
 def of_call(judged: CallProposed, policy: str | None, verdict: Deny | Hold, *, modern: bool) -> Reply:
     """The refusal of a call, or of what came of it."""
     return reply(judged.method, verdict, decision(judged.id, judged.run, policy, verdict), modern=modern)
+
+
+def nudged(judged: CallProposed, reply: Result, nudges: Sequence[tuple[str, Allow]]) -> Result:
+    """The result with a sentence for the model after it, and with the decision beside it. All else keeps its bytes."""
+    try:
+        fields = splice.fields(reply.raw)
+        blocks = splice.items(fields["content"])
+        meta = splice.fields(fields.get("_meta"))
+    except (msgspec.MsgspecError, KeyError):
+        return reply
+    policy, first = nudges[0]
+    reason = " ".join(verdict.nudge or "" for _, verdict in nudges)
+    said = {"id": judged.id, "run": judged.run, "verdict": "nudge"}
+    said |= {"policy": policy, "rule": first.rule or policy, "reason": reason}
+    blocks.append(splice.raw({"type": "text", "text": f"[fuseboard] {reason} [{judged.id}]"}))
+    fields["content"] = msgspec.Raw(splice.join(blocks))
+    fields["_meta"] = msgspec.Raw(splice.join({**meta, DECISION: splice.raw(said)}))
+    return Result(splice.join(fields))
+
+
+def again(judged: CallProposed, policy: str | None, verdict: Deny, earlier: Result) -> Result:
+    """An earlier answer in place of the call, after the reason why it was not made."""
+    said = decision(judged.id, judged.run, policy, verdict)
+    try:
+        fields = splice.fields(earlier.raw)
+        blocks = splice.items(fields["content"])
+        meta = splice.fields(fields.get("_meta"))
+    except (msgspec.MsgspecError, KeyError):
+        return Result(earlier.raw)
+    blocks.insert(0, splice.raw({"type": "text", "text": f"[fuseboard] {text(verdict, judged.id)}"}))
+    fields["content"] = msgspec.Raw(splice.join(blocks))
+    fields["_meta"] = msgspec.Raw(splice.join({**meta, DECISION: splice.raw(said)}))
+    return Result(splice.join(fields))
 
 
 def unrecorded(event: CallProposed) -> Reply:

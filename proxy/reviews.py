@@ -34,7 +34,7 @@ class RunState(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, value: Any) -> RunState:
         """What the store holds, a running run where it holds nothing."""
-        return cls() if value is None else msgspec.convert(value, cls)
+        return UNTOUCHED if value is None else msgspec.convert(value, cls)
 
     def raised(self, ceilings: Mapping[str, float]) -> Mapping[str, float]:
         """The ceilings with what reviews added. A unit without a ceiling stays without."""
@@ -76,6 +76,9 @@ class RunState(msgspec.Struct, frozen=True):
 
     def written(self, run: str) -> Put:
         return Put(state_key(run), msgspec.to_builtins(self), KEPT_S)
+
+
+UNTOUCHED: Final = RunState()
 
 
 def state_key(run: str) -> str:

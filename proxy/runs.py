@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,7 @@ import msgspec
 
 from fuseboard import ids
 from fuseboard.ports import Origin, SignedRun
-from fuseboard.tokens import refuse_stale
+from fuseboard.stated import NOTHING_STATED, Stated
 from fuseboard.trace_context import TraceParent
 
 IDLE_GAP_S: Final = 15 * 60.0
@@ -104,8 +104,8 @@ class Run:
     source: Source
     principal: str = ""
     confidence: Confidence = Confidence.INFERRED
-    limits: Mapping[str, float] | None = None
-    """What a token states, by unit, in place of the configured limits."""
+    limits: Stated | None = None
+    """What its token states in place of the configured limits."""
     seq: int = 0
     last_at: float = 0.0
     due_at: float = math.inf
@@ -113,6 +113,10 @@ class Run:
     """Where the store keeps the id of a run that cannot be derived again."""
     anew: bool = False
     """Whether this process saw the one before it end, so that the store has nothing to say."""
+    expires_at: float = math.inf
+    """When the token of a signed run ends."""
+    ttl_s: float = 0.0
+    """For how long it was signed."""
 
     @property
     def signed(self) -> bool:
@@ -123,8 +127,10 @@ class Run:
         """How long what is known of the run outlives its last call.
 
         A claimed run that comes back later begins anew: names cost the agent nothing, and each would cost us memory.
+        A signed one is known for longer than its token holds, however long it is silent, else silence would fill its
+        budget; by so much longer that a clock that goes back does not matter either.
         """
-        return _KEPT_S[self.confidence]
+        return _KEPT_S[self.confidence] + self.ttl_s
 
     def next_seq(self) -> int:
         self.seq += 1
@@ -159,11 +165,7 @@ class Runs:
         self._inferred: dict[str, dict[str | None, Run]] = {}
 
     def named(self, origin: Origin, said: Said, *, at: float) -> Run | None:
-        """The run that a request names, ``None`` where it names none that the chain would hear.
-
-        Raises:
-            BadToken: the token of the one client of a stdio proxy has expired.
-        """
+        """The run that a request names, ``None`` where it names none that the chain would hear."""
         for step in self._chain:
             match step:
                 case "token" if said.signed is not None:
@@ -207,7 +209,8 @@ class Runs:
         return run
 
     def _new_inferred(self, principal: str, client: str | None, at: float, *, anew: bool) -> Run:
-        cell = f"inferred/{principal}" if client is None else f"inferred/{principal}/{client}"
+        # As JSON: ``a/b`` of the principal ``c`` would be ``b`` of the principal ``c/a``.
+        cell = f"inferred/{msgspec.json.encode((principal, client)).decode()}"
         run = _run(self._mint(at), Source.INFERRED, principal, last_at=at, due_at=0.0, cell=cell)
         run.anew = anew
         return run
@@ -215,7 +218,6 @@ class Runs:
     def _of_process(self, at: float) -> Run:
         own = self._own
         if own is not None:
-            refuse_stale(own, principal=own.principal or "", at=at)
             return self._of_token(own)
         if self._process is None:
             self._process = _run(self._mint(at), Source.PROCESS, last_at=at)
@@ -226,8 +228,14 @@ class Runs:
             if len(self._signed) >= MAX_SIGNED:
                 del self._signed[next(iter(self._signed))]
             run = self._signed[signed.run] = _run(
-                signed.run, Source.TOKEN, signed.principal or "", limits=signed.limits or None, due_at=0.0
+                signed.run,
+                Source.TOKEN,
+                signed.principal or "",
+                limits=signed.limits if signed.limits != NOTHING_STATED else None,
+                due_at=0.0,
             )
+        if signed.expires_at != run.expires_at:  # the last that was shown counts, as it would over HTTP
+            run.expires_at, run.ttl_s = signed.expires_at, signed.expires_at - signed.issued_at
         return run
 
     def _of_claim(self, principal: str, source: Source, claim: str, at: float) -> Run:
@@ -254,7 +262,7 @@ def _run(
     source: Source,
     principal: str = "",
     *,
-    limits: Mapping[str, float] | None = None,
+    limits: Stated | None = None,
     last_at: float = 0.0,
     due_at: float = math.inf,
     cell: str | None = None,

@@ -14,6 +14,7 @@ from fuseboard.events import CallProposed, CallReturned
 from fuseboard.pipeline import Check, Outcome, Policies
 from fuseboard.ports import Reply, Result, Store
 from fuseboard.recording import Recorder
+from fuseboard.results import findings
 from fuseboard.state import EMPTY, Snapshot
 from fuseboard.tasks import Task
 from fuseboard.truth import Truth
@@ -54,18 +55,32 @@ class Settlement:
         self._enforce = enforce
 
     async def of_reply(
-        self, judged: CallProposed, reply: Reply, said: Truth, *, modern: bool, task: str | None = None
+        self,
+        judged: CallProposed,
+        reply: Reply,
+        said: Truth,
+        *,
+        modern: bool,
+        task: str | None = None,
+        late: bool = False,
     ) -> Reply:
-        """Judge what came back, settle, close the record, and give what the client gets."""
+        """Judge what came back, settle, close the record, and give what the client gets.
+
+        ``task`` is the task that began with it or, where it is ``late``, that it came of.
+        """
         try:
             value = _value(judged, reply)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             message = _unreadable(judged, fault)
-            await self._close(judged, Truth.MALFORMED, reply, None, error=message, task=task)
+            await self._close(judged, Truth.MALFORMED, reply, None, error=message, task=task, late=late)
             return frames.failure(UPSTREAM_JUNK, message) if self._enforce else reply
-        outcome = await self._close(judged, said, reply, value, task=task)
+        outcome = await self._close(judged, said, reply, value, task=task, late=late)
         refused = outcome.refused
-        return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        if refused is not None:
+            return refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        if outcome.nudges and isinstance(reply, Result):
+            return refusals.nudged(judged, reply, outcome.nudges)
+        return reply
 
     async def of_fault(self, judged: CallProposed, fault: UpstreamFault) -> Reply:
         """The upstream did not answer: what that means for the call is written down, and what it held is settled."""
@@ -86,14 +101,15 @@ class Settlement:
         said = truth.of_reply(judged.method, reply)
         if not task.concluded:
             task.concluded = True  # before anything is waited for: another delivery may be under way
-            return await self.of_reply(judged, reply, said, modern=modern, task=task.id)
+            return await self.of_reply(judged, reply, said, modern=modern, task=task.id, late=True)
         try:
             value = _value(judged, reply)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             return frames.failure(UPSTREAM_JUNK, _unreadable(judged, fault)) if self._enforce else reply
         if value is None:
             return reply
-        outcome, _ = await self._ascend(CallReturned(self._clock(), judged, said, value, len(reply.raw)))
+        event = CallReturned(self._clock(), judged, said, value, len(reply.raw), late=True)
+        outcome, _ = await self._ascend(event, reply)
         refused = outcome.refused
         return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
 
@@ -106,22 +122,29 @@ class Settlement:
         *,
         error: str | None = None,
         task: str | None = None,
+        late: bool = False,
     ) -> Outcome:
         """Judge the result and close the record, together with what the policies asked to write."""
         size_bytes = len(reply.raw) if isinstance(reply, Result) else 0
         for _ in range(JUDGEMENTS):
-            outcome, read = await self._ascend(CallReturned(self._clock(), judged, said, value, size_bytes))
+            event = CallReturned(self._clock(), judged, said, value, size_bytes, late)
+            outcome, read = await self._ascend(event, reply)
             telling = outcome if value is not None or _objected(outcome) else None
-            if await self._conclude(judged, _as_judged(said, outcome), reply, outcome, telling, read, error, task):
+            said = _as_judged(_truth(outcome), outcome)
+            if await self._conclude(judged, said, reply, outcome, telling, read, error, task):
                 return outcome
         outcome = contended(outcome, _WITHHELD.format(tool=judged.tool.exposed))
         await self._conclude(judged, _as_judged(said, outcome), reply, outcome, outcome, EMPTY, error, task)
         return outcome
 
-    async def _ascend(self, event: CallReturned) -> Judgement:
-        keys = pipeline.keys(self.policies, event)
+    async def _ascend(self, event: CallReturned, reply: Reply | None) -> Judgement:
+        keys = (*findings.keys(event.proposal), *pipeline.keys(self.policies, event))
         state = await self._store.read(keys, at=event.at) if keys else EMPTY
-        return Judgement(pipeline.ascend(self.policies, event, state, enforce=self._enforce), state)
+        finding = findings.found(event, reply, state)
+        event = msgspec.structs.replace(event, truth=finding.truth, finding=finding)
+        outcome = pipeline.ascend(self.policies, event, state, enforce=self._enforce)
+        learnt = findings.learnt(findings.as_judged(event, _as_judged(finding.truth, outcome)))
+        return Judgement(msgspec.structs.replace(outcome, writes=(*outcome.writes, *learnt)), state)
 
     async def _conclude(
         self,
@@ -174,8 +197,13 @@ def _unreadable(judged: CallProposed, fault: Exception) -> str:
     return f"{judged.tool.upstream} answered {judged.tool.exposed} with a result that cannot be read: {fault}"
 
 
-def _as_judged(said: Truth, outcome: Outcome) -> Truth:
+def _truth(outcome: Outcome) -> str:
+    assert isinstance(outcome.event, CallReturned)
+    return outcome.event.truth
+
+
+def _as_judged(said: str, outcome: Outcome) -> Truth:
     """What the reply turned out to be once the policies had seen it."""
-    if not isinstance(outcome.verdict, Deny | Hold) or said is Truth.MALFORMED:
-        return said
+    if not isinstance(outcome.verdict, Deny | Hold) or said == Truth.MALFORMED:
+        return Truth(said)
     return Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED

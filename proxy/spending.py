@@ -9,6 +9,7 @@ from fuseboard.accounts import TIME, standing
 from fuseboard.budgets import CALLS, MONEY, OUTPUT, TOKENS, UNITS, run_key
 from fuseboard.reviews import RunState, state_key
 from fuseboard.state import Put, Snapshot
+from fuseboard.stated import NOTHING_STATED, Stated
 
 _LIMITS_KEPT_S: Final = 400 * 86400.0
 """Longer than any proxy is likely to run, and any record to be kept."""
@@ -42,19 +43,31 @@ class Spending(NamedTuple):
 
 def keys(run: str, config: str) -> tuple[str, ...]:
     """What :func:`spending` reads. ``config`` is the digest of the configuration that the run's last call met."""
-    return (run_key(run), state_key(run), limits_key(config))
+    return (run_key(run), state_key(run), limits_key(config), stated_key(run))
 
 
 def spending(run: str, config: str, state: Snapshot, *, signed: bool, at: float) -> Spending:
-    """How a run stands. What the token of a signed one states is in the token alone, so its limits are not known."""
+    """How a run stands. What its token states stands over the configured limits, where a proxy has seen the token."""
     now = RunState.of(state.get(state_key(run)))
     account = standing(state.get(run_key(run)), at=at)
-    limits = None if signed else state.get(limits_key(config))
+    limits = state.get(limits_key(config))
+    if signed and limits is not None:
+        stated = state.get(stated_key(run))
+        limits = None if stated is None else {**limits, **stated}
     return Spending(now, account.used, account.held, None if limits is None else now.raised(limits))
 
 
 def limits_key(config: str) -> str:
     return f"limits/{config}"
+
+
+def stated_key(run: str) -> str:
+    return f"stated/{run}"
+
+
+def stated(run: str, limits: Stated | None, *, ttl_s: float) -> Put:
+    """What a proxy leaves behind of a token when it first sees it, for the token itself is nobody's to keep."""
+    return Put(stated_key(run), dict((limits or NOTHING_STATED).ceilings), ttl_s)
 
 
 def told(config: str, ceilings: Mapping[str, float]) -> Sequence[Put]:

@@ -31,6 +31,12 @@ RELATED: Final = "io.modelcontextprotocol/related-task"
 MAX_TASKS: Final = 10_000
 MAX_OF_ONE: Final = 1_000
 """Tasks of one holder. Who begins more loses sight of their own oldest, never of somebody else's."""
+MAX_ID_CHARS: Final = 8_192
+"""A longer id is none that we remember: it may be a sealed state, hardly a whole document."""
+MAX_ARGUMENTS_BYTES: Final = 16 * 1024 * 1024
+"""Arguments that all tasks keep together, as JSON. They tell what a call that worked makes familiar, and no more."""
+MAX_ARGUMENTS_OF_ONE_BYTES: Final = 65_536
+"""Arguments of one task. It is remembered without longer ones."""
 GRACE_S: Final = 3600.0
 """How long a task is remembered past its time to live: an upstream may keep it for longer, and need not."""
 LONGEST_S: Final = 7 * 86_400.0
@@ -52,7 +58,9 @@ NOBODY: Final = Holder("")
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task as it was begun. ``id`` is the upstream's own, ``proposal`` the call that began it."""
+    """A task as it was begun. ``id`` is the upstream's own, ``proposal`` the call that began it, perhaps without its
+    arguments.
+    """
 
     upstream: str
     id: str
@@ -65,10 +73,13 @@ class Task:
 class Tasks:
     """Every task that was begun through this process, by upstream, id and holder."""
 
-    def __init__(self, *, limit: int = MAX_TASKS, limit_of_one: int = MAX_OF_ONE) -> None:
+    def __init__(
+        self, *, limit: int = MAX_TASKS, limit_of_one: int = MAX_OF_ONE, limit_bytes: int = MAX_ARGUMENTS_BYTES
+    ) -> None:
         self._sessions = count(1)
         self._limit = limit
         self._limit_of_one = limit_of_one
+        self._arguments = _Arguments(limit_bytes)
         self._kept: dict[tuple[str, str, str], Task] = {}
         self._by_id: dict[tuple[str, str], dict[str, Task]] = {}
         self._by_holder: dict[str, dict[tuple[str, str, str], None]] = {}
@@ -84,13 +95,14 @@ class Tasks:
     def begun(self, proposal: CallProposed, result: Result, holder: Holder, *, at: float) -> None:
         """Remember the task that a result holds, if it holds one."""
         seed = _seed(result.raw)
-        if seed is None:
+        if seed is None or len(seed.id) > MAX_ID_CHARS:
             return
         upstream = proposal.tool.upstream
         key = (holder.key, upstream, seed.id)
         self._forget(key)  # an id that its server gives out once more names another task
         self._make_room(holder.key, at)
         task = Task(upstream, seed.id, proposal, at + seed.keep_s)
+        self._arguments.keep(task)
         self._kept[key] = task
         self._by_id.setdefault((upstream, seed.id), {})[holder.key] = task
         self._by_holder.setdefault(holder.key, {})[key] = None
@@ -120,6 +132,7 @@ class Tasks:
     def _forget(self, key: tuple[str, str, str]) -> None:
         if (task := self._kept.pop(key, None)) is None:
             return
+        self._arguments.drop(task)
         principal = task.proposal.caller.principal
         of_principal = self._by_principal[principal]
         del of_principal[key]
@@ -134,6 +147,47 @@ class Tasks:
         del keys[key]
         if not keys:
             del self._by_holder[holder]
+
+
+class _Arguments:
+    """What tasks keep of their arguments. Where all keep too much, whoever keeps most lets go of their oldest."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._total_bytes = 0
+        self._of: dict[str, dict[Task, int]] = {}
+        self._bytes_of: dict[str, int] = {}
+
+    def keep(self, task: Task) -> None:
+        # What the client's side answered is on record, and nobody asks for it again.
+        task.proposal = msgspec.structs.replace(task.proposal, answers=None)
+        size_bytes = len(msgspec.json.encode(task.proposal.arguments))
+        if size_bytes > min(MAX_ARGUMENTS_OF_ONE_BYTES, self._limit_bytes):
+            _without_arguments(task)
+            return
+        while self._total_bytes + size_bytes > self._limit_bytes:
+            most = max(self._bytes_of, key=self._bytes_of.__getitem__)
+            oldest = next(iter(self._of[most]))
+            self.drop(oldest)
+            _without_arguments(oldest)
+        whose = task.proposal.caller.principal
+        self._of.setdefault(whose, {})[task] = size_bytes
+        self._bytes_of[whose] = self._bytes_of.get(whose, 0) + size_bytes
+        self._total_bytes += size_bytes
+
+    def drop(self, task: Task) -> None:
+        whose = task.proposal.caller.principal
+        size_bytes = self._of.get(whose, {}).pop(task, 0)
+        if not size_bytes:
+            return
+        self._total_bytes -= size_bytes
+        self._bytes_of[whose] -= size_bytes
+        if not self._of[whose]:
+            del self._of[whose], self._bytes_of[whose]
+
+
+def _without_arguments(task: Task) -> None:
+    task.proposal = msgspec.structs.replace(task.proposal, arguments={})
 
 
 def id_of(reply: Reply) -> str | None:

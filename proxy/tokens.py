@@ -10,18 +10,20 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from fuseboard.ports import SignedRun
+from fuseboard.stated import Stated
 
 VERSION: Final = "fb1"
 LONGEST_TOKEN: Final = 4096
 """In characters. None of ours comes near it, and a client can send any."""
 
 REMEDY: Final = "`fuseboard run new` on the machine of the proxy makes a new one"
+
+EXPIRED: Final = f"this run token has expired; {REMEDY}"
 
 _REMEMBERED: Final = 1024
 
@@ -36,6 +38,12 @@ class _Payload(msgspec.Struct, omit_defaults=True):
     expires: float
     principal: str | None = None
     limits: dict[str, float] = msgspec.field(default_factory=dict)
+    """The ceilings, by unit."""
+    depth: int | None = None
+    parallel: int | None = None
+    pace: tuple[float, int] | None = None
+    rate: str = ""
+    pause_at: float | None = None
 
 
 class Tokens:
@@ -47,7 +55,19 @@ class Tokens:
         self._read: dict[str, SignedRun] = {}
 
     def make(self, signed: SignedRun) -> str:
-        payload = _Payload(signed.run, signed.issued_at, signed.expires_at, signed.principal, dict(signed.limits))
+        own = signed.limits
+        payload = _Payload(
+            signed.run,
+            signed.issued_at,
+            signed.expires_at,
+            signed.principal,
+            dict(own.ceilings),
+            own.depth,
+            own.parallel,
+            own.pace,
+            own.rate,
+            own.pause_at,
+        )
         head = f"{VERSION}.{_text(msgspec.json.encode(payload))}"
         return f"{head}.{_text(self._mac(head))}"
 
@@ -76,7 +96,8 @@ class Tokens:
             said = msgspec.json.decode(_bytes(payload), type=_Payload)
         except (msgspec.MsgspecError, binascii.Error, ValueError):
             raise BadToken(f"this run token was signed by another version of the proxy; {REMEDY}") from None
-        return SignedRun(said.run, said.issued, said.expires, said.principal, said.limits)
+        own = Stated(said.limits, said.depth, said.parallel, said.pace, said.rate, said.pause_at)
+        return SignedRun(said.run, said.issued, said.expires, said.principal, own)
 
     def _mac(self, head: str) -> bytes:
         return hmac.digest(self._key, head.encode(), hashlib.sha256)
@@ -85,17 +106,12 @@ class Tokens:
 def refuse_stale(signed: SignedRun, *, principal: str, at: float) -> None:
     """Raises BadToken where the run is over, or is another's."""
     if at >= signed.expires_at:
-        raise BadToken(f"this run token has expired; {REMEDY}")
+        raise BadToken(EXPIRED)
     if signed.principal is not None and signed.principal != principal:
         raise BadToken(
             f"this run token is for another principal than {principal!r}; `fuseboard run new --principal {principal}` "
             "makes one for it"
         )
-
-
-def limits_of(stated: Mapping[str, float | int | None]) -> dict[str, float]:
-    """The limits that a token carries: those that were stated."""
-    return {unit: float(amount) for unit, amount in stated.items() if amount is not None}
 
 
 def _text(raw: bytes) -> str:

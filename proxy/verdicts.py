@@ -14,11 +14,15 @@ Facts: TypeAlias = Mapping[str, Any]
 
 
 class Allow(msgspec.Struct, frozen=True):
-    """Nothing against it. ``rule`` names the rule that said so, where one did."""
+    """Nothing against it. ``rule`` names the rule that said so, where one did.
+
+    ``nudge`` is a sentence for the model that is put beside a result on its way down.
+    """
 
     rule: str | None = None
     facts: Facts = msgspec.field(default_factory=dict)
     writes: tuple[Write, ...] = ()
+    nudge: str | None = None
 
 
 class Deny(msgspec.Struct, frozen=True):
@@ -32,6 +36,8 @@ class Deny(msgspec.Struct, frozen=True):
     facts: Facts = msgspec.field(default_factory=dict)
     retry_after_s: float | None = None
     writes: tuple[Write, ...] = ()
+    answer: str | None = None
+    """The decision of an earlier call: what came back then is given again, with the reason, where it is still kept."""
 
 
 class Rewrite(msgspec.Struct, frozen=True):

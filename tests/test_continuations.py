@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from fuseboard.continuations import KEEP_S, Binding, Continuations, binding_of
+from fuseboard.continuations import KEEP_S, MAX_ROUNDS, Binding, Continuations, binding_of
 from fuseboard.ports import Result
 from support.judging import WRITE, call
 
@@ -54,6 +54,28 @@ def test_a_round_that_waits_too_long_is_forgotten() -> None:
     open_ = Continuations()
     open_.asked(asking(), BOUND, "d-1", at=0.0)
     assert open_.first_of("s", BOUND, at=KEEP_S) is None
+
+
+def test_a_call_that_is_asked_for_ever_counts_again() -> None:
+    open_ = Continuations()
+    firsts: list[str | None] = []
+    open_.asked(asking(), BOUND, "d-1", at=0.0)
+    for n in range(2, 3 * MAX_ROUNDS + 1):
+        first = open_.first_of("s", BOUND, at=1.0)
+        firsts.append(first)
+        open_.asked(asking(), BOUND, first or f"d-{n}", at=1.0)
+    assert firsts.count(None) == 2
+    assert firsts[: MAX_ROUNDS - 1] == ["d-1"] * (MAX_ROUNDS - 1)
+    assert firsts[MAX_ROUNDS - 1] is None
+    assert firsts[MAX_ROUNDS] == f"d-{MAX_ROUNDS + 1}"
+
+
+def test_rounds_that_ended_otherwise_leave_little_behind() -> None:
+    open_ = Continuations(limit=3)
+    for n in range(50):
+        open_.asked(asking(f"s{n}"), BOUND, f"d-{n}", at=0.0)
+        assert open_.first_of(f"s{n}", BOUND, at=1.0) == f"d-{n}"
+    assert len(open_._rounds) == 3
 
 
 def test_the_oldest_goes_first() -> None:

@@ -11,13 +11,14 @@ import pytest
 from support.sources import Source, sources
 
 FLOORS: dict[int, str] = {
-    0: "errors events policy ports state verdicts",
-    1: "accounts ambiguity approvals budgets catalog cedar claims config continuations era familiarity ids lineage "
-    "listings param_headers petitions pipeline places policies readings recording refusals reviews routing runs "
-    "schemas spending tasks tokens trace_context truth wire",
+    0: "errors events policy ports stated state verdicts",
+    1: "accounts ambiguity answers approvals budgets catalog cedar checkpoint claims config continuations era "
+    "familiarity fingerprints fuses ids lineage listings param_headers petitions pipeline places policies "
+    "readings recording refusals results reviews routing runs schemas spending tasks tokens trace_context "
+    "truth windows wire",
     2: "bridges deadline exchange gateway holds identity inbox peer questioning scopes sessions settlement upstreams",
     3: "adapters",
-    4: "app cli __main__",
+    4: "app cli naming __main__",
 }
 """The rooms of each floor: modules and packages directly under ``fuseboard``."""
 

@@ -12,9 +12,10 @@ from fuseboard import pipeline
 from fuseboard.adapters.stores.memory import MemoryStore
 from fuseboard.config.guards import PrincipalLimits, RunLimits
 from fuseboard.era import Era
-from fuseboard.errors import DENIED, StoreUnavailable
+from fuseboard.errors import DENIED, ProtocolFault, StoreUnavailable
 from fuseboard.ports import Proposed, Reply, SignedRun
 from fuseboard.state import Snapshot
+from fuseboard.stated import Stated
 from support.fake_server import Act, Asked, FakeServer, FakeTool, says, text
 from support.playbook import BEGAN, TOKENS, FakeClient, Play, RpcError, playing
 from support.virtual_time import anyio_backend
@@ -30,7 +31,7 @@ def parent(trace: str = TRACE, span: str = SPAN) -> str:
 
 
 def token(run: str = "r-signed", *, until: float = FOREVER, principal: str | None = None, **limits: float) -> str:
-    return TOKENS.make(SignedRun(run, 0.0, until, principal, limits))
+    return TOKENS.make(SignedRun(run, 0.0, until, principal, Stated(limits)))
 
 
 async def call(client: FakeClient, name: str = "t", **meta: Any) -> Any:
@@ -92,6 +93,40 @@ async def test_a_token_that_does_not_hold_ends_the_call_and_says_what_to_do(era:
         assert refused.value.code == DENIED
         assert "fuseboard run new" in refused.value.message
         assert play.server("s").calls == []
+
+
+@ERAS
+async def test_a_token_that_was_said_once_ends_when_it_ends(era: Era) -> None:
+    """Its holder may have connected long before: each call is within the run, and the run is over."""
+    async with playing(server()) as play:
+        client = await play.connect(era, transport="http", principal="ana")
+        bears = {"fuseboard/run": token(until=BEGAN + 100)}
+        await call(client, **bears)
+        run = play.board.identity.runs._signed["r-signed"]
+        await play.board.identity.attend(run, at=BEGAN + 99)
+        with pytest.raises(ProtocolFault, match="has expired") as refused:
+            await play.board.identity.attend(run, at=BEGAN + 100)
+        assert refused.value.code == DENIED
+        assert run.due_at == BEGAN + 100
+
+
+async def test_what_a_token_states_is_written_down_once() -> None:
+    store = Counting()
+    async with playing(server(), store=store) as play:
+        client = await play.connect(Era.STATELESS, transport="http")
+        for _ in range(3):
+            await call(client, **{"fuseboard/run": token(calls=5.0)})
+        found = await store.read(["stated/r-signed"], at=BEGAN + 1)
+        assert found.get("stated/r-signed") == {"calls": 5.0}
+        assert store.words == 1
+
+
+class Counting(MemoryStore):
+    words = 0
+
+    async def commit(self, writes: Any, read: Any, entry: Any, *, at: float, durable: bool = False) -> bool:
+        self.words += sum(write.key.startswith("stated/") for write in writes)
+        return await super().commit(writes, read, entry, at=at, durable=durable)
 
 
 LIMITS = pipeline.Fuses(RunLimits(calls=3, rate=None, pause_at=None), PrincipalLimits(calls=5), ())

@@ -7,6 +7,7 @@ import pytest
 from fuseboard import approvals
 from fuseboard.adapters.stores.memory import MemoryStore
 from fuseboard.approvals import INDEX, PENDING, Approval, Binding, Unsettled, approval_key
+from fuseboard.checkpoint import Note
 from fuseboard.errors import StoreUnavailable
 from fuseboard.inbox import Inbox
 from fuseboard.reviews import RunState, state_key
@@ -100,3 +101,12 @@ async def test_a_store_that_is_closed(store: MemoryStore, inbox: Inbox) -> None:
     await store.close()
     with pytest.raises(StoreUnavailable):
         await inbox.pending()
+
+
+async def test_the_last_checkpoint_of_a_run_is_there_for_whoever_reviews_it(store: MemoryStore, inbox: Inbox) -> None:
+    assert await inbox.checkpoint("r1") is None
+    for summary in ("first", "second"):
+        note = Note(AT, summary)
+        await store.commit([note.written("r1", ttl_s=60.0)], EMPTY, None, at=AT)
+    assert await inbox.checkpoint("r1") == note
+    assert await inbox.checkpoint("r2") is None

@@ -215,3 +215,16 @@ def test_the_views_that_tools_name() -> None:
     assert page.views == ("ui://a", "ui://b")
     resources = {"resources": [{"uri": "x", "_meta": {"ui/resourceUri": "ui://b"}}]}
     assert listings.show(RESOURCES, json.dumps(resources).encode(), shown=lambda name: True, exposed=str).views == ()
+
+
+def test_items_of_our_own_stand_behind_the_others_and_take_the_place_of_one_with_their_name() -> None:
+    own = seen(b'{"tools":[{"name":"b","ours":true},{"name":"z"}]}')
+    joined = listings.joined(seen(PAGE), own)
+    assert joined == (
+        b'{"tools":[{"name":"a", %b},{"name":"b","ours":true},{"name":"z"}],"nextCursor":"2","x-page":1E2}' % ODD
+    )
+
+
+@pytest.mark.parametrize("odd", [b'{ "x" : 1 }', b"[7]", b"null"])
+def test_what_holds_no_list_gets_nothing_of_ours(odd: bytes) -> None:
+    assert listings.joined(seen(odd), seen(PAGE)) == odd

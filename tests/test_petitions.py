@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fuseboard import approvals, petitions
 from fuseboard.approvals import PENDING, Approval, Binding
@@ -44,7 +47,9 @@ def test_a_rejection_carries_the_person_s_words() -> None:
     assert "ana rejected this call (a-1): not on Fridays." in petitions.rejected(OUTCOME, asked())
 
 
-@pytest.mark.parametrize("say", [petitions.nobody, petitions.no_store, petitions.too_many, petitions.gave_up])
+@pytest.mark.parametrize(
+    "say", [petitions.nobody, petitions.no_store, petitions.too_many, petitions.gave_up, petitions.cut]
+)
 def test_every_other_refusal_says_what_and_that_nothing_happened(say: object) -> None:
     assert callable(say)
     assert say(OUTCOME).startswith("ci__deploy was not called yet.")
@@ -65,3 +70,25 @@ def test_what_is_too_long_is_cut_and_says_so() -> None:
     shown = petitions.arguments({"text": "x" * 100_000}, Redactor(()))
     assert len(shown) < 70_000
     assert "cut: 100016 bytes in all, sha256 " in shown
+
+
+@given(st.text())
+def test_what_is_shown_is_still_the_json_of_what_would_be_sent(said: str) -> None:
+    assert json.loads(petitions.arguments({"said": said}, Redactor(()))) == {"said": said}
+
+
+SIGNS = {*range(0x0600, 0x0606), 0x06DD, 0x070F, 0x0890, 0x0891, 0x08E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440)}
+"""Format characters of Unicode's that are seen: signs over numbers, and how hieroglyphs stand together."""
+
+
+def test_no_character_acts_instead_of_being_seen() -> None:
+    acting = [
+        chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    ]
+    for one in acting:
+        if ord(one) not in SIGNS and one != "\n":
+            assert petitions.visible(one).startswith("\\"), hex(ord(one))
+
+
+def test_what_hides_is_shown_by_its_number() -> None:
+    assert petitions.visible("a\u202eb\xadc\U000e0041\x7f\n") == "a\\u202eb\\u00adc\\udb40\\udc41\\u007f\n"

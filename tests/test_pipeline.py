@@ -290,8 +290,8 @@ class Speechless(Says):
 
 def test_a_policy_that_cannot_say_what_it_reads_denies(caplog: pytest.LogCaptureFixture) -> None:
     policies = (Speechless(Allow(), "speechless"),)
-    assert pipeline.keys(policies, CALL) == ()
+    assert pipeline.keys(policies, CALL) == (pipeline.UNSAID,)
     with caplog.at_level(logging.ERROR):
-        refused = pipeline.descend(policies, CALL, EMPTY).refused
+        refused = pipeline.descend(policies, CALL, Snapshot({}, {pipeline.UNSAID: 0})).refused
     assert isinstance(refused, Deny)
     assert refused.rule == "policy.fault"

@@ -9,7 +9,7 @@ import pytest
 
 from fuseboard.ports import Origin, SignedRun
 from fuseboard.runs import IDLE_GAP_S, MAX_INFERRED, MAX_NAMED, Confidence, Runs, Said, Source
-from fuseboard.tokens import BadToken
+from fuseboard.stated import Stated
 from fuseboard.trace_context import TraceParent
 
 ANA = Origin("ana", "http")
@@ -107,7 +107,8 @@ def test_the_words_are_those_of_the_ledger() -> None:
 # What a request names itself.
 
 TRACE = TraceParent("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "01")
-SIGNED = SignedRun("r-signed", 0.0, 100.0, None, {"calls": 5.0})
+LIMITS = Stated({"calls": 5.0}, depth=2)
+SIGNED = SignedRun("r-signed", 0.0, 100.0, None, LIMITS)
 ALL = Said(SIGNED, "claim", TRACE)
 
 
@@ -199,7 +200,7 @@ def test_a_hundred_thousand_claims_take_no_more_room_than_a_thousand() -> None:
 def test_a_signed_run_has_limits_of_its_own_and_one_object_for_all_who_hold_it(runs: Runs) -> None:
     run = runs.named(ANA, Said(SIGNED), at=1.0)
     assert run is not None
-    assert (run.id, run.signed, run.limits) == ("r-signed", True, {"calls": 5.0})
+    assert (run.id, run.signed, run.limits) == ("r-signed", True, LIMITS)
     assert runs.named(BOB, Said(SIGNED), at=1.0) is run
 
 
@@ -210,8 +211,25 @@ def test_the_one_client_of_a_pipe_is_in_the_run_that_its_process_was_given() -> 
     assert runs.of_request(PIPE, "c/1", at=1.0) is run
     assert runs.named(PIPE, Said(None, "claim", TRACE), at=1.0) is run
     assert run.confidence is Confidence.SIGNED
-    with pytest.raises(BadToken, match="expired"):
-        runs.of_request(PIPE, "c/1", at=100.0)
+    assert runs.of_request(PIPE, "c/1", at=100.0) is run
+    assert run.expires_at == 100.0  # what comes from then on is refused where the run is attended to
+
+
+def test_a_signed_run_is_known_for_longer_than_its_token_holds(runs: Runs) -> None:
+    """Else it would have its whole budget again after two weeks of silence."""
+    year_s = 365 * 86400.0
+    long = runs.named(ANA, Said(SignedRun("r-long", 50.0, 50.0 + year_s)), at=60.0)
+    brief = runs.named(ANA, Said(SIGNED), at=60.0)
+    assert long is not None
+    assert brief is not None
+    assert long.kept_s == year_s + 14 * 86400
+    assert brief.kept_s == 100 + 14 * 86400
+
+
+def test_no_client_can_call_itself_what_belongs_to_another_principal(runs: Runs) -> None:
+    pairs = [("a", "b/c"), ("a/b", "c"), ("a/b/c", None), ("a", None), ("a", ""), ("a", "null"), ('a","b', None)]
+    cells = [runs.of_request(Origin(who, "http"), client, at=0.0).cell for who, client in pairs]
+    assert len(set(cells)) == len(pairs)
 
 
 def test_on_a_pipe_of_the_stateless_era_nothing_says_that_it_is_one_conversation(runs: Runs) -> None:
@@ -222,7 +240,7 @@ def test_on_a_pipe_of_the_stateless_era_nothing_says_that_it_is_one_conversation
 @pytest.mark.parametrize(("after_s", "anew"), [(IDLE_GAP_S, None), (IDLE_GAP_S + 1, True)])
 def test_a_run_that_was_seen_to_end_is_not_taken_up_again(runs: Runs, after_s: float, anew: bool | None) -> None:
     first = runs.of_request(ANA, "c/1", at=0)
-    assert (first.anew, first.cell, first.due_at) == (False, "inferred/ana/c/1", 0.0)
+    assert (first.anew, first.cell, first.due_at) == (False, 'inferred/["ana","c/1"]', 0.0)
     second = runs.of_request(ANA, "c/1", at=after_s)
     assert (second is not first) == bool(anew)
     assert second.anew == bool(anew)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from fuseboard.adapters.stores.table import Table
 from fuseboard.reviews import RunState
-from fuseboard.spending import keys, limits_key, spending, told
+from fuseboard.spending import keys, limits_key, spending, stated, told
 from fuseboard.state import EMPTY, Reserve, Settle, Write
+from fuseboard.stated import Stated
 
 CONFIG = "8c1e5d00a1b2"
 
@@ -52,6 +53,16 @@ def test_limits_are_those_that_hold_after_a_review() -> None:
 def test_limits_that_nobody_left_word_of_are_not_made_up() -> None:
     assert stand(*used("d-1", 3), limits=False).budgets() == {"calls": {"used": 3, "held": 0, "limit": None}}
     assert stand(*used("d-1", 3), signed=True).budgets()["calls"]["limit"] is None
+
+
+def test_the_limits_of_a_signed_run_are_its_token_s_and_those_of_the_configuration_beside() -> None:
+    word = stated("r1", Stated({"calls": 5.0}, depth=2), ttl_s=60.0)
+    limits = {unit: of["limit"] for unit, of in stand(word, signed=True).budgets().items()}
+    assert limits == {"calls": 5.0, "money": 2.0}
+    assert stand(word).budgets()["calls"]["limit"] == 10.0
+    nothing = stand(stated("r1", None, ttl_s=60.0), signed=True)
+    assert nothing.budgets()["calls"]["limit"] == 10.0
+    assert stand(word, signed=True, limits=False).budgets() == {}
 
 
 def test_each_configuration_has_a_word_of_its_own() -> None:

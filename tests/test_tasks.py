@@ -11,7 +11,7 @@ import pytest
 from fuseboard import tasks
 from fuseboard.events import Caller, CallProposed, Tool
 from fuseboard.ports import Failure, Result
-from fuseboard.tasks import GRACE_S, LONGEST_S, Holder, Tasks
+from fuseboard.tasks import GRACE_S, LONGEST_S, MAX_ARGUMENTS_OF_ONE_BYTES, MAX_ID_CHARS, Holder, Tasks
 
 ADA, BOB = Holder("ada"), Holder("bob")
 
@@ -121,6 +121,44 @@ def test_of_all_tasks_the_oldest_goes_first() -> None:
         kept.begun(proposal(), old(f"t-{n}"), Holder(str(n)), at=0.0)
     assert len(kept) == 3
     assert [n for n in range(5) if kept.is_anyones("lab", f"t-{n}")] == [2, 3, 4]
+
+
+def _calling(principal: str, arguments: dict[str, Any]) -> CallProposed:
+    return msgspec.structs.replace(_of(principal), arguments=arguments, answers={"a": 1})
+
+
+def _arguments(kept: Tasks, id: str, holder: Holder = ADA) -> Any:
+    task = kept.find("lab", id, holder, at=0.0)
+    assert task is not None
+    return task.proposal.arguments
+
+
+def test_a_task_keeps_short_arguments_and_no_answers() -> None:
+    kept = Tasks()
+    kept.begun(_calling("ada", {"q": "x"}), old("short"), ADA, at=0.0)
+    kept.begun(_calling("ada", {"q": "x" * MAX_ARGUMENTS_OF_ONE_BYTES}), old("long"), ADA, at=0.0)
+    assert (_arguments(kept, "short"), _arguments(kept, "long")) == ({"q": "x"}, {})
+    task = kept.find("lab", "short", ADA, at=0.0)
+    assert task is not None
+    assert task.proposal.answers is None
+
+
+def test_where_all_keep_too_much_who_keeps_most_lets_go_of_their_oldest_arguments_and_of_no_task() -> None:
+    kept = Tasks(limit_bytes=100)
+    kept.begun(_calling("bob", {"q": "x" * 30}), old("bob's"), BOB, at=0.0)
+    for n in range(20):
+        kept.begun(_calling("ada", {"q": "x" * 20}), old(f"t-{n}"), ADA, at=0.0)
+    assert len(kept) == 21
+    assert _arguments(kept, "bob's", BOB) == {"q": "x" * 30}
+    assert [n for n in range(20) if _arguments(kept, f"t-{n}")] == [18, 19]
+    kept.begun(_calling("ada", {"q": "x" * 20}), old("t-19"), ADA, at=0.0)  # a task that is gone keeps nothing
+    assert [n for n in range(20) if _arguments(kept, f"t-{n}")] == [18, 19]
+
+
+def test_an_id_of_the_length_of_a_document_is_not_remembered() -> None:
+    kept = Tasks()
+    kept.begun(proposal(), old("t" * (MAX_ID_CHARS + 1)), ADA, at=0.0)
+    assert len(kept) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import json
 import pytest
 
 from fuseboard.ports import SignedRun
+from fuseboard.stated import Stated
 from fuseboard.tokens import LONGEST_TOKEN, BadToken, Tokens
 
 KEY = b"k" * 32
-SIGNED = SignedRun("r-1", 1000.0, 2000.0, "ana", {"calls": 5.0})
+LIMITS = Stated({"calls": 5.0}, 2, 3, (2.0, 4), "30/min burst 4", 0.5)
+SIGNED = SignedRun("r-1", 1000.0, 2000.0, "ana", LIMITS)
 
 
 def made(signed: SignedRun = SIGNED, key: bytes = KEY) -> str:
@@ -27,6 +29,12 @@ def with_payload(token: str, **changed: object) -> str:
 
 def test_what_was_signed_is_read() -> None:
     assert Tokens(KEY).read(made(), principal="ana", at=1999.9) == SIGNED
+
+
+@pytest.mark.parametrize("limits", [Stated(), Stated({"money": 2.5}), Stated(depth=3), Stated(pause_at=1.0)], ids=str)
+def test_what_it_leaves_out_stays_left_out(limits: Stated) -> None:
+    signed = SignedRun("r-1", 0.0, 2000.0, None, limits)
+    assert Tokens(KEY).read(made(signed), principal="ana", at=1.0) == signed
 
 
 def test_it_is_a_path_and_a_variable_as_it_stands() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, TextIO
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, TextIO, TypeAlias
 
 import anyio
 from mcp import Client, MCPError, StdioServerParameters
@@ -12,11 +12,21 @@ from mcp.client.stdio import stdio_client
 from mcp_types import Implementation, TextContent
 
 from fuseboard import __version__
-from fuseboard.adapters.demo.story import Answer, Call, Step
+from fuseboard.adapters.demo.outcome import run_of
+from fuseboard.adapters.demo.story import Answer, Call, Look, Step, Verb
 from fuseboard.errors import FuseboardError
 from fuseboard.refusals import DECISION
 
 _BROKEN: Final = (MCPError, OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+
+
+_START_S: Final = 20.0
+"""How long the servers of the story may take to start."""
+
+_AGAIN_S: Final = 0.2
+
+Act: TypeAlias = Callable[[Verb, str], Awaitable[Answer]]
+"""What the person does, on the run of that name."""
 
 
 class StoryCutShort(FuseboardError):
@@ -31,16 +41,18 @@ class Watch(Protocol):
 
 
 async def play(
-    steps: Sequence[Step], command: Sequence[str], *, log: TextIO, watch: Watch, limit_s: float
+    steps: Sequence[Step], command: Sequence[str], *, log: TextIO, watch: Watch, limit_s: float, act: Act
 ) -> list[Answer]:
     """Start the proxy by ``command`` and take the steps through it. Its stderr goes to ``log``, a real file.
+
+    The proxy runs on while a person acts.
 
     Raises:
         StoryCutShort: no answer to each step within ``limit_s`` seconds in all.
     """
     try:
         with anyio.fail_after(limit_s):
-            return await _played(steps, command, log, watch)
+            return await _played(steps, command, log, watch, act)
     except TimeoutError as fault:
         raise StoryCutShort(f"the proxy did not get through the story in {limit_s:g} s") from fault
     except _BROKEN as fault:
@@ -52,22 +64,25 @@ async def play(
         raise StoryCutShort(f"the proxy is gone: {_first(expected)}") from group
 
 
-async def _played(steps: Sequence[Step], command: Sequence[str], log: TextIO, watch: Watch) -> list[Answer]:
+async def _played(steps: Sequence[Step], command: Sequence[str], log: TextIO, watch: Watch, act: Act) -> list[Answer]:
     parameters = StdioServerParameters(command=command[0], args=list(command[1:]))
     who = Implementation(name="demo-agent", version=__version__)
     async with Client(stdio_client(parameters, errlog=log), client_info=who) as client:
         answers: list[Answer] = []
         for step in steps:
             watch.begins(step)
-            answers.append(await take(client, step, answers[-1] if answers else Answer()))
+            if isinstance(step, Verb):
+                answers.append(await act(step, run_of(answers) or ""))
+            else:
+                answers.append(await take(client, step, answers[-1] if answers else Answer()))
             watch.ended(step, answers[-1])
         return answers
 
 
-async def take(client: Client, step: Step, before: Answer) -> Answer:
+async def take(client: Client, step: Look | Call, before: Answer) -> Answer:
     """Take one step. ``before`` is the answer to the step before it, which a mending call reads."""
     if not isinstance(step, Call):
-        return Answer(tools=tuple(tool.name for tool in (await client.list_tools()).tools))
+        return Answer(tools=await _looked(client, step))
     arguments = mended(before, step.arguments) if step.mends else step.arguments
     try:
         result = await client.call_tool(step.tool, dict(arguments))
@@ -77,6 +92,16 @@ async def take(client: Client, step: Step, before: Answer) -> Answer:
     text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
     decision = (result.meta or {}).get(DECISION)
     return Answer(text, arguments=arguments, decision=decision, failed=bool(result.is_error))
+
+
+async def _looked(client: Client, look: Look) -> tuple[str, ...]:
+    """The list of tools. A server that takes long to start is left out of it at first, and comes later."""
+    until = anyio.current_time() + _START_S
+    while True:
+        tools = tuple(tool.name for tool in (await client.list_tools()).tools)
+        if set(look.shown) <= set(tools) or anyio.current_time() >= until:
+            return tools
+        await anyio.sleep(_AGAIN_S)
 
 
 def mended(before: Answer, known: Mapping[str, Any]) -> dict[str, Any]:

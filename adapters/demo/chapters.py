@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuseboard.adapters.demo.story import Call, Chapter, Look, denied, held, rewritten
+from fuseboard.adapters.demo.story import Call, Chapter, Look, Verb, denied, held, rewritten
 
 TASK = "The checkout answers 502. Find out why, open a ticket, and mend it."
 
@@ -11,7 +11,7 @@ _GOOD = Chapter(
     (
         Look(
             "The agent asks what tools there are. What it may never call is not shown.",
-            shown=("ops__status", "ops__roll_back"),
+            shown=("files__read_file", "tickets__comment", "ops__status", "ops__roll_back"),
             hidden=("ops__drop_database",),
         ),
         Call("It asks how the checkout fares.", "ops__status", {"service": "checkout"}),
@@ -74,4 +74,35 @@ _ASKED = Chapter(
     ),
 )
 
-CHAPTERS = (_GOOD, _MALFORMED, _FORBIDDEN, _ASKED)
+_ADDRESS = "/srv/checkout/config/payments.toml"
+
+_PAUSED = Chapter(
+    "A run that has used half of its budget waits for a person, and goes on",
+    (
+        Call(
+            "It says how far it is, for whoever reviews it. That spares it nothing.",
+            "fuseboard__checkpoint",
+            {"summary": "Found why: payments.toml of 2.4.1 points at localhost.", "left": ["roll back, or mend it"]},
+        ),
+        Call("It looks at the file itself.", "files__read_file", {"path": _ADDRESS}),
+        Call(
+            "6 of its 12 calls are used, and no goal was reached. The next one waits.",
+            "files__list_files",
+            {"folder": "/srv/checkout"},
+            ends=held("run.paused"),
+        ),
+        Verb(
+            "A person sees what waits: the roll-back from before, and now the run.",
+            ("inbox",),
+            said=("ops__roll_back", "let the run go on", "6 of 12 calls used", "payments.toml of 2.4.1"),
+        ),
+        Verb(
+            "The person lets it go on, with six more calls.",
+            ("resume", "{run}", "--calls", "+6", "--why", "it found why"),
+            said=("goes on",),
+        ),
+        Call("The very same call goes through now, in the same run.", "files__list_files", {"folder": "/srv/checkout"}),
+    ),
+)
+
+CHAPTERS = (_GOOD, _MALFORMED, _FORBIDDEN, _ASKED, _PAUSED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from fuseboard.adapters.demo.story import Answer, Call, Ending, Look, Step
+from fuseboard.adapters.demo.story import Answer, Call, Ending, Look, Step, Verb
 
 
 class Recorded(Protocol):
@@ -50,10 +50,19 @@ def _answered(step: Step, answer: Answer) -> Iterator[str]:
     if isinstance(step, Look):
         yield from (f"{tool} is missing from the list of tools" for tool in step.shown if tool not in answer.tools)
         yield from (f"{tool} should not be listed" for tool in step.hidden if tool in answer.tools)
+    elif isinstance(step, Verb):
+        what = " ".join(answer.words)
+        if answer.failed:
+            yield f"`fuseboard {what}` failed: {answer.text}"
+        yield from (f"`fuseboard {what}` did not say {said!r}: {answer.text}" for said in _unsaid(step, answer))
     elif step.ends.refused and not answer.refused:
         yield f"{step.tool} should have been refused by {step.ends.rule}; the agent got: {answer.text}"
     elif not step.ends.refused and (answer.failed or answer.refused):
         yield f"{step.tool} should have gone through; the agent got: {answer.text}"
+
+
+def _unsaid(verb: Verb, answer: Answer) -> Sequence[str]:
+    return [said for said in verb.said if not answer.failed and said not in answer.text]
 
 
 def _recorded(number: int, call: Call, record: Recorded) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,11 @@ def _config() -> str:
     # The first line is for an editor with the repository open. A JSON string is a YAML one.
     _, _, body = text.partition("\n")
     return body.replace("command: python\n", f"command: {json.dumps(sys.executable)}\n")
+
+
+def verb_command(words: Sequence[str], state: Path) -> list[str]:
+    """The command of a person's verb, in this interpreter."""
+    return [sys.executable, "-P", "-c", _PROGRAM, *words, "--state", str(state)]
 
 
 def proxy_command(config: Path, state: Path) -> list[str]:

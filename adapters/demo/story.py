@@ -1,4 +1,4 @@
-"""The words of a story: what the scripted agent does, how each step has to end, and what it got for an answer."""
+"""The words of a story: what the scripted agent and its person do, how each step has to end, and what came of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,23 @@ class Call:
     explained: bool = False
 
 
-Step: TypeAlias = Look | Call
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A person uses a verb of ``fuseboard``; ``{run}`` among its ``words`` is the run of the story.
+
+    Each text of ``said`` has to stand in what it prints of that run.
+    """
+
+    tells: str
+    words: tuple[str, ...]
+    said: tuple[str, ...] = ()
+
+    def of(self, run: str) -> tuple[str, ...]:
+        """The words, with the run's own name."""
+        return tuple(run if word == "{run}" else word for word in self.words)
+
+
+Step: TypeAlias = Look | Call | Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,8 @@ class Chapter:
 class Answer:
     """What the agent got. ``arguments`` are those that it sent, ``decision`` is Fuseboard's word where it had one.
 
-    ``failed`` is true where the tool, or the protocol, reported an error.
+    Of a person's verb ``words`` are what was typed, and ``text`` is what was printed.
+    ``failed`` is true where the tool, the protocol or a person's verb reported an error.
     """
 
     text: str = ""
@@ -86,6 +103,7 @@ class Answer:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     decision: Mapping[str, Any] | None = None
     failed: bool = False
+    words: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:

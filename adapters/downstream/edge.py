@@ -79,6 +79,7 @@ class HttpEdge:
         tokens: what reads run tokens; without it none is accepted. ``clock`` gives Unix seconds.
         pages: an application for people, and how the paths begin that go there. Host, Origin and the size of the head
             have been looked at by then, and nothing else.
+        on_cut: is told before what is still being answered is cut off.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class HttpEdge:
         tokens: Tokens | None = None,
         clock: Callable[[], float] = time.time,
         pages: tuple[str, Asgi] | None = None,
+        on_cut: Callable[[], None] | None = None,
     ) -> None:
         self.limits = limits
+        self._on_cut = on_cut
         self._guard = Guard(limits, auth=auth, allowed_hosts=allowed_hosts, any_address=any_address)
         self._status = status
         self._pages = pages
@@ -174,6 +177,8 @@ class HttpEdge:
     def close(self) -> None:
         """End everything now. Idempotent."""
         self.quiet()
+        if self._on_cut is not None:
+            self._on_cut()
         self._stateless.close()
         self._streamable.close()
         self._sse.close()

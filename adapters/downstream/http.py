@@ -27,6 +27,8 @@ KEEP_ALIVE_S: Final = 75
 VANISHED_S: Final = 300.0
 """How long what was sent may stay unacknowledged, before its client counts as gone. Linux only."""
 
+_log = logging.getLogger("fuseboard.downstream")
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,6 +57,7 @@ class _Server(uvicorn.Server):
         """
         if self._ended:
             return
+        _log.info("stopping; what is being answered has %g s", self._edge.limits.grace_s)
         self._edge.quiet()
         loop = asyncio.get_running_loop()
         grace = loop.call_later(self._edge.limits.grace_s, self._edge.close)

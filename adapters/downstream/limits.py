@@ -18,7 +18,9 @@ class Limits:
         pipelined: requests that may wait on one connection for those before them.
         depth: levels of nesting in a governed request.
         read_s: from the first byte of a request to its last, however slowly they come (408).
-        sessions: open sessions of the handshake revisions (503).
+        sessions: open sessions of the handshake revisions, of all callers together (503); as many again over HTTP+SSE.
+            Where nobody has to say who comes, all callers are one, here and wherever a caller has a bound of its own,
+            such as the 64 calls that may wait for its answers.
         session_idle_s: without a request, an open stream or an answer awaited, a session ends.
         linger_s: after this long, a request is watched for its client going away.
         poll_s: after this long, a client that prefers streams and can resume them is left to come back for the rest.

@@ -27,6 +27,9 @@ from fuseboard.adapters.downstream.limits import Limits
 _DISCARD_BYTES: Final = 8 * 1024 * 1024
 """How much of a refused body is read and thrown away, so that its sender gets to see the refusal."""
 
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+"""What says where a request ends and whether another may follow."""
+
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 _log = logging.getLogger("fuseboard.downstream")
@@ -88,9 +91,7 @@ class BoundedProtocol(asyncio.Protocol):
         self._keep_alive_s = config.timeout_keep_alive
         self._state = server_state
         self._loop = _loop or asyncio.get_event_loop()
-        self._parser = httptools.HttpRequestParser(self)
-        # What follows a `Connection: close` in one piece must not cost the answer to what came before it.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._new_parser()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = False
@@ -100,6 +101,9 @@ class BoundedProtocol(asyncio.Protocol):
         self._head_at_most_bytes = 0
         self._deaf = False
         self._waits = False
+        self._headed = False
+        """Whether the parser reads a head that we wrote: what it says of that is no news."""
+        self._upgrades = False
         self._coming: Cycle | None = None
         """The request that is being read, or was read last, until it is answered."""
         self._served: Cycle | None = None
@@ -153,18 +157,13 @@ class BoundedProtocol(asyncio.Protocol):
             if self._in_head:
                 self._head_at_most_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserError as fault:
             if not self._deaf:
                 _log.info("what came was no HTTP: %s", fault)
                 self._hear_no_more()
                 self._refuse(b"400 Bad Request")
             return
-        except httptools.HttpParserUpgrade:
-            _log.debug("an upgrade was asked for and not made")
-            self._hear_no_more()  # what follows is the body, which llhttp would take for requests of their own
-            if self._coming is not None:
-                self._coming.keep_alive = False
         if not self._incomplete:
             self._disarm()
         elif self._in_head and self._message_bytes > self._limits.head_bytes:
@@ -187,6 +186,8 @@ class BoundedProtocol(asyncio.Protocol):
     # httptools' side
 
     def on_message_begin(self) -> None:
+        if self._headed:
+            return
         self._url = b""
         self._headers = []
         self._in_head = self._incomplete = True
@@ -195,7 +196,8 @@ class BoundedProtocol(asyncio.Protocol):
         self._waits = False
 
     def on_url(self, url: bytes) -> None:
-        self._url += url
+        if not self._headed:
+            self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # a trailer is no header, and nobody here wants one
@@ -205,6 +207,8 @@ class BoundedProtocol(asyncio.Protocol):
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._headed:
+            return
         if self._head_too_large():
             self._hear_no_more()
             self._give_up(b"431 Request Header Fields Too Large")
@@ -216,6 +220,7 @@ class BoundedProtocol(asyncio.Protocol):
             raise _TooMuch
         self._in_head = False
         parser = self._parser
+        self._upgrades = parser.should_upgrade()
         version = parser.get_http_version()
         path, raw_path, query = _parts(self._url)
         scope = {
@@ -241,6 +246,8 @@ class BoundedProtocol(asyncio.Protocol):
             self._coming.feed(body)
 
     def on_message_complete(self) -> None:
+        if self._upgrades:  # the head alone is: llhttp leaves all the rest to another protocol
+            return
         self._in_head = self._incomplete = False
         if self._coming is not None:
             self._coming.fed()
@@ -269,6 +276,42 @@ class BoundedProtocol(asyncio.Protocol):
             self.transport.close()
         else:
             last.keep_alive = False
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                self._upgrades = False
+                if self._coming is not None and self._coming.scope["method"] == "CONNECT":  # that has no body
+                    self._coming.keep_alive = False
+                    self.on_message_complete()
+                    self._hear_no_more()
+                    return
+                self._ignore_upgrade()
+
+    def _ignore_upgrade(self) -> None:
+        """What follows is the request's body, and then other requests (RFC 9110, 7.8: no upgrade has to be made).
+
+        Java's own client asks for h2c with its first POST. llhttp cannot be told to go on, so another one is given
+        the part of the head that says how long the body is.
+        """
+        _log.debug("an upgrade was asked for and not made")
+        lines = [b"%b: %b\r\n" % field for field in self._headers if field[0] in _FRAMING]
+        self._parser = self._new_parser()
+        self._headed = True
+        try:
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(lines))
+        finally:
+            self._headed = False
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # What follows a `Connection: close` in one piece must not cost the answer to what came before it.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     def _serve(self, cycle: Cycle) -> None:
         self._served = cycle

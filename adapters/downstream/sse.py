@@ -24,7 +24,7 @@ MESSAGES: Final = "/messages/"
 _ID: Final = b"session_id="
 
 _UNKNOWN = Refusal(404, "there is no such session (any more); open /sse for one")
-_FULL = Refusal(503, "too many sessions are open; try again later", INTERNAL_ERROR)
+_FULL = Refusal(503, "too many sessions are open here, of all clients together; try again later", INTERNAL_ERROR)
 
 
 class _Face:

@@ -114,12 +114,19 @@ def is_modern(request: Request) -> bool:
 
 
 async def serve_stdio(
-    gateway: Gateway, *, limit_bytes: int, depth: int, drain_s: float = DRAIN_S, stop: anyio.Event | None = None
+    gateway: Gateway,
+    *,
+    limit_bytes: int,
+    depth: int,
+    drain_s: float = DRAIN_S,
+    stop: anyio.Event | None = None,
+    on_cut: Callable[[], None] | None = None,
 ) -> None:
     """Serve the client on stdin and stdout until it closes our stdin, or stops reading, or ``stop`` is set.
 
     What is open by then is answered first, for ``drain_s`` at most where we stop of our own accord. Whoever wants an
-    end that is under way to be quicker says so: by closing stdin after ``stop``, or the other way round.
+    end that is under way to be quicker says so: by closing stdin after ``stop``, or the other way round. ``on_cut`` is
+    told before what is open by the end of a stop of ours is cut off.
     """
     stdin, stdout = _take_standard_streams()
     ended, gone, stop = anyio.Event(), anyio.Event(), stop or anyio.Event()
@@ -144,11 +151,14 @@ async def serve_stdio(
         await _any(ended.wait, gone.wait, stop.wait)
         sessions.quiet(stopping=stop.is_set())
         hurry, patience_s = (stop, DRAIN_S) if ended.is_set() else (ended, drain_s)
+        _log.info("stopping; what is being answered has %g s", patience_s)
         with anyio.move_on_after(patience_s):
             await _any(peer.drained, hurry.wait, gone.wait)
     finally:
         unwatched()
         if not gone.is_set():  # it may read on after it closed our stdin
+            if on_cut is not None and stop.is_set():
+                on_cut()
             peer.give_up(_STOPPING)
         peer.lost("the client closed the connection")
         with anyio.CancelScope(shield=True):

@@ -28,7 +28,11 @@ _NEITHER = Refusal(406, "Accept must list both application/json and text/event-s
 _NO_STREAM = Refusal(406, "Accept must list text/event-stream")
 _NO_SESSION = Refusal(400, "Mcp-Session-Id is missing; send initialize first, and then the id that its answer carries")
 _UNKNOWN = Refusal(404, "there is no such session (any more); send initialize without an id to open one")
-_FULL = Refusal(503, "too many sessions are open; try again later", INTERNAL_ERROR)
+_FULL = Refusal(
+    503,
+    "too many sessions are open here, of all clients together; end one that is done with (DELETE), or try again later",
+    INTERNAL_ERROR,
+)
 _TAKEN = Refusal(409, "this session's stream is open already; one is allowed")
 _FORGOTTEN = Refusal(400, "nothing is kept of the stream of this Last-Event-ID")
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from fuseboard.adapters.stores.database import cells_of, check_version
+from fuseboard.adapters.stores.leases import without
 from fuseboard.errors import ConfigError
 from fuseboard.state import Snapshot
 
@@ -194,9 +195,8 @@ class LedgerReader:
     def state(self, keys: Sequence[str], *, at: float) -> Snapshot:
         """Run state as it is on file, of what is alive at ``at``. A process that is alone writes it after a moment."""
         cells = {key: cell for key, cell in cells_of(self._connection, keys).items() if at < cell.expires_at}
-        return Snapshot(
-            {key: cell.value for key, cell in cells.items()}, {key: cell.version for key, cell in cells.items()}
-        )
+        versions = {key: cell.version for key, cell in cells.items()}
+        return Snapshot({key: without(cell.value, at=at) for key, cell in cells.items()}, versions)
 
     def at_rows(self, rowids: Sequence[int]) -> list[Call]:
         """The calls at these rows as they stand now, in order."""

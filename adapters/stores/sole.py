@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Final
 
+from fuseboard.adapters.stores.leases import PREFIX, Leases
 from fuseboard.adapters.stores.table import Table
 
 _REMEMBERED: Final = 8192
@@ -22,6 +24,8 @@ class Sole:
         self.lock = threading.Lock()
         self.table = table
         self.admitted = admitted
+        # A lease of an earlier life may stand in an account still, and is charged by its own name.
+        self.leases = Leases(self.lock, f"{PREFIX}{os.urandom(4).hex()}")
         self.on_file = threading.Event()
         """Set while the file holds all that was ever in the table."""
         self.on_file.set()
@@ -35,14 +39,16 @@ class Admitted:
 
     def __init__(self, before: float, *, remembered: int = _REMEMBERED) -> None:
         self.before = before
-        self._calls: dict[str, float] = {}
+        # Two generations: to drop one call at a time from the front of a dictionary costs more with each.
+        self._young: dict[str, float] = {}
+        self._old: dict[str, float] = {}
         self._remembered = remembered
 
     def __contains__(self, call: str) -> bool:
-        return call in self._calls
+        return call in self._young or call in self._old
 
     def add(self, call: str, at: float) -> None:
-        calls = self._calls
-        calls[call] = at
-        if len(calls) > self._remembered:
-            self.before = max(self.before, calls.pop(next(iter(calls))))
+        self._young[call] = at
+        if len(self._young) >= self._remembered:
+            self.before = max(self.before, *self._old.values()) if self._old else self.before
+            self._old, self._young = self._young, {}

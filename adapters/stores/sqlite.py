@@ -5,9 +5,10 @@ follows in the order of the commits. **Together**: a commit that writes state is
 writes it, and its caller waits for that; reads come from the file. A newcomer knocks and is let in within 0.25 s. When
 the others have gone, it takes about a second until the state is served from memory again.
 
-What a kill -9 leaves: all that was durable, which every call with effects is. What may be lost is the newest 20 ms of
-everything else: ends of calls, whose reservations are then charged in full, and admissions of reads, so that a budget
-may be passed by as many reads as came in 20 ms. To wait for the file with each costs a lone caller 110 us a call.
+What a kill -9 leaves: all that was durable, which every call with effects is, and of each account at least what was
+used and held of it as far as anybody was told (:mod:`fuseboard.adapters.stores.leases`): no budget is overspent, and
+a lease is charged too much at most. What may be lost is the newest 20 ms of everything else: records of reads, and ends
+of calls, whose reservations are then charged in full. To wait for the file with each read costs a lone caller 110 us.
 """
 
 from __future__ import annotations
@@ -132,8 +133,10 @@ class SqliteStore:
                     cells = {}
                 elif (cells := table.apply(ask.writes, ask.read, at=ask.at)) is None:
                     return False
-                elif is_admission(entry):
-                    sole.admitted.add(entry.id, entry.at)
+                else:
+                    wait = sole.leases.passed(ask.writes, cells, ask.at, waits=wait) or wait
+                    if is_admission(entry):
+                        sole.admitted.add(entry.id, entry.at)
             job = self._job(Job(entry, cells, None, durable, ask), wait=wait or table is None)
             self._writer.put(job)
         if cells and self._watchers:

@@ -46,6 +46,10 @@ class Table:
         self._cells.update(cells)
         self._version = max(self._version, *(cell.version for cell in cells.values())) if cells else self._version
 
+    def cell(self, key: str) -> Cell | None:
+        """The cell as it was written last, past its time or not."""
+        return self._cells.get(key)
+
     def read(self, keys: Iterable[str], *, at: float) -> Snapshot:
         """What is alive at ``at``. An absent key has version 0, so that a ``Put`` can ask that it still be absent."""
         values: dict[str, Any] = {}

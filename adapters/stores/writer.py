@@ -28,6 +28,7 @@ from typing import TypeAlias
 
 from fuseboard.adapters.stores.door import Door
 from fuseboard.adapters.stores.jobs import Job, decided, ruled
+from fuseboard.adapters.stores.leases import Loan
 from fuseboard.adapters.stores.ledger_file import LedgerFile, is_disk_fault
 from fuseboard.adapters.stores.records import FOR_EVER, NEWEST, Batch
 from fuseboard.adapters.stores.sole import Admitted, Sole
@@ -74,6 +75,8 @@ class Writer:
         self._look_at = 0.0
         self._alone_at = time.monotonic() + _ALONE_AGAIN_S
         self._handover: Job | None = None
+        self._last: Table | None = None
+        """What was decided in memory, until the file holds all of it."""
         self._limit = limit
         self._linger_s = linger_s
         self._jobs: deque[Job] = deque()
@@ -143,6 +146,7 @@ class Writer:
             self._wait()
             self._cycle()
         # Once closed nothing new comes: what still waits is written, and after a fault it has one more try.
+        self._end_leases()
         self._cycle()
         while self._jobs and not self.fault:
             self._cycle()
@@ -202,14 +206,21 @@ class Writer:
         if not self._door.inside:
             self._door.join(patience_s=self._patience_s)
         answers: Sequence[Answer] = ()
+        loans: Sequence[Loan] = ()
+        leases, table = self._sole.leases, self._sole.table
+        if table is None:
+            table = self._last
 
         def ask() -> Batch:
-            nonlocal answers
+            nonlocal answers, loans
             batch, answers = ruled(jobs, self._file)
+            if table is not None:
+                loans = leases.lend(batch.cells, table)
             return batch
 
         durable = any(job.durable for job in jobs)
         self._file.write(ask, durable=durable, touch=durable or not jobs)
+        leases.granted(loans)
         return answers
 
     def _sift(self, jobs: Sequence[Job]) -> None:
@@ -232,7 +243,8 @@ class Writer:
             _log.warning("the ledger can be written again")
         self._signal(jobs, answers)
         if self._handover is not None and any(job is self._handover for job in jobs):
-            self._handover = None
+            self._handover = self._last = None
+            self._sole.leases.forget()
             self._sole.on_file.set()
             try:
                 self._door.let_in(patience_s=self._patience_s)
@@ -273,6 +285,8 @@ class Writer:
         if sole.table is not None:
             if door.knocked():
                 self._share()
+            elif not self.fault and (back := sole.leases.quiet(sole.table)):
+                self._jobs.append(Job(None, back))
         elif self._handover is None and now >= self._alone_at and door.locks and not self.fault and not self.closed:
             self._alone_at = now + _ALONE_AGAIN_S
             if door.alone or door.try_alone():
@@ -286,11 +300,18 @@ class Writer:
         with sole.lock:
             assert sole.table is not None
             newest = Cell(None, sole.table.version, FOR_EVER)
-            self._handover = Job(None, {NEWEST: newest})
-            sole.table = None
+            self._handover = Job(None, {**sole.leases.all(sole.table), NEWEST: newest})
+            self._last, sole.table = sole.table, None
             sole.on_file.clear()
             self._jobs.append(self._handover)
         self._urgent = True
+
+    def _end_leases(self) -> None:
+        """Nothing is decided any more: what the file holds shall be what was used."""
+        sole = self._sole
+        with sole.lock:
+            if sole.table is not None and (cells := sole.leases.all(sole.table)):
+                self._jobs.append(Job(None, cells))
 
     def _take_over(self) -> None:
         """Decide in memory from now on; what waits is decided there already. Nobody else can write meanwhile."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import ipaddress
 import socket
 import ssl
@@ -47,6 +48,9 @@ class Unreachable(Exception):
 class Target:
     """Where requests for one URL go. ``headers`` are those that will go with all of them, in place of our own.
 
+    ``place`` names the connections that they may share: to the same origin, on behalf of the same account there. Some
+    servers and middlemen hold a connection for authenticated once a request on it was, or balance by connection.
+
     Raises:
         ValueError: it is no URL of HTTP.
     """
@@ -61,7 +65,9 @@ class Target:
         self.host = host
         self.port = url.port
         self.tls = url.scheme == "https"
-        self.place = (self.tls, host, url.port)
+        account = sorted((name.lower(), value) for name, value in headers.items())
+        place = repr((self.tls, host, url.port, url.user, url.password, account))
+        self.place = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()
         ours = {"Host": url.host_port_subcomponent, **_COMMON}
         if url.user or url.password:
             own = f"{url.user or ''}:{url.password or ''}"
@@ -91,7 +97,7 @@ class HttpPool:
 
     def __init__(self, *, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         self._connect_timeout_s = connect_timeout_s
-        self._idle: dict[tuple[bool, str, int], list[Connection]] = {}
+        self._idle: dict[str, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._tls: ssl.SSLContext | None = None
         self._sweeping: asyncio.TimerHandle | None = None

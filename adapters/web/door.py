@@ -1,6 +1,7 @@
 """Who may look at the pages: whoever reads the operator's terminal, where a link is printed that opens the door once.
 
 Under one operating-system user this is a speed bump and no wall: an agent that can read that terminal can open it too.
+Cookies know no ports: whatever else serves pages on the same host name could be sent this one (RFC 6265, 8.5).
 """
 
 from __future__ import annotations

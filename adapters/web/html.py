@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from fuseboard.approvals import PENDING, Approval
+from fuseboard.approvals import PENDING, SPENT, Approval
+from fuseboard.checkpoint import Note
 from fuseboard.petitions import visible
 
 _STYLE: Final = (
@@ -44,13 +45,14 @@ def listed(pending: Sequence[Approval]) -> bytes:
     return _page("Waiting for you", f"<table>{head}{rows}</table>", refresh_s=5)
 
 
-def one(approval: Approval, mark: str, *, at: float) -> bytes:
-    """One question, with a form where it can still be answered."""
+def one(approval: Approval, mark: str, *, at: float, note: Note | None = None) -> bytes:
+    """One question, with a form where it can still be answered. ``note`` is what the agent said of its progress."""
     binding = approval.binding
     facts = [("run", binding.run), ("principal", binding.principal), ("client, as it calls itself", approval.client)]
     facts += [("why", approval.why), ("definition", binding.definition), ("arguments, digest", binding.arguments)]
     if binding.resumes:
         facts = [("run", binding.run), ("why", approval.why)]
+        facts += [("in the agent's own words", line) for line in (note.lines() if note is not None else ())]
     listing = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
     times = f"<dt>asked</dt><dd>{_time(approval.created_at)}</dd><dt>until</dt><dd>{_time(approval.expires_at)}</dd>"
     shown = "" if binding.resumes else f"<h2>Arguments</h2><pre>{_text(approval.arguments)}</pre>"
@@ -83,7 +85,8 @@ def _answered(approval: Approval) -> str:
         return "<p>This has expired. The agent has to ask again.</p>"
     by = f" by {_text(approval.by)}" if approval.by else ""
     say = f": {_text(approval.say)}" if approval.say else ""
-    return f"<p>{_text(approval.status)}{by}{say}</p>"
+    status, since = ("approved", ", and used since") if approval.status == SPENT else (approval.status, "")
+    return f"<p>{_text(status)}{by}{say}{since}</p>"
 
 
 def _subject(approval: Approval) -> str:

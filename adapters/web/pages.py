@@ -28,7 +28,7 @@ _HEADERS: Final = (
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", html.POLICY.encode()),
     (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with no-referrer, browsers say "Origin: null" when they send our own form
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -113,7 +113,8 @@ class Pages:
         if approval is None:
             raise Answer(404, "Not known", "There is no such question, or not any more.", back=ROOT)
         mark = visitor.mark(f"{approval.id}.{approval.serial}")
-        return 200, html.one(approval, mark, at=self._now()), ()
+        note = await self._inbox.checkpoint(approval.binding.run) if approval.binding.resumes else None
+        return 200, html.one(approval, mark, at=self._now(), note=note), ()
 
     async def _decide(
         self, id: str, visitor: Visitor, headers: dict[bytes, str], receive: _Receive

@@ -30,7 +30,10 @@ HOLD_S: Final = 600.0
 """How long a call is held for its client's answers, all rounds together."""
 
 HELD: Final = 64
-"""How many calls of one origin wait for answers at once, and how many questions of one call."""
+"""How many calls of one origin wait for answers at once, and how many questions of one call.
+
+Where nobody has to say who comes, all callers are one origin, and have this bound in common.
+"""
 
 TOGETHER_S: Final = 0.02
 """How long after a question others of the same call are waited for, so that the client is asked once."""
@@ -223,9 +226,17 @@ class HeldCall:
         if (refused := questions.refusal(method, params, self._capabilities)) is not None:
             self._losses.count(f"{method}: not declared by the client")
             return refused
-        if self._over or self.forgotten.is_set() or len(self._questions) >= HELD or not self._calls.room_for(self):
+        if self._over or self.forgotten.is_set():
+            return frames.failure(INTERNAL_ERROR, f"{method}: the call that this belongs to is over")
+        if len(self._questions) >= HELD:
             self._losses.count(f"{method}: too many questions at once")
-            return frames.failure(INTERNAL_ERROR, f"{method}: too many questions wait for this client already")
+            return frames.failure(
+                INTERNAL_ERROR, f"{method}: {HELD} questions of this call wait for the client already"
+            )
+        if not self._calls.room_for(self):
+            self._losses.count(f"{method}: too many questions at once")
+            told = f"{method}: {HELD} other calls of this caller wait for its answers already; call again later"
+            return frames.failure(INTERNAL_ERROR, told)
         self._asked += 1
         key = f"q{self._asked}"
         question = self._questions[key] = _Question(questions.as_input_request(method, params))

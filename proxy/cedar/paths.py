@@ -205,6 +205,11 @@ def canonical_uri(text: str) -> str:
     return f"{scheme}:{user}{at}{host.lower() if scheme in _HOSTED else host}{path}{rest}"
 
 
+def spelt_out(text: str) -> str:
+    """``text`` with each character percent-encoded that a URI does not hold, which names the same (RFC 3987, 3.1)."""
+    return _encoded(text)
+
+
 def _file_uri(authority: str, path: str, rest: str) -> str:
     if _DOTTED.search(_decoded(rest, "/\\")):  # a server that only strips the scheme walks through it
         path, rest = path + rest.replace("?", "%3F").replace("#", "%23"), ""

@@ -18,8 +18,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from fuseboard.cedar.ast import names_principal, unconditional
-from fuseboard.cedar.paths import canonical_uri, veiled
-from fuseboard.cedar.slice import ERROR_RULE, Ruling, Settled, Slice
+from fuseboard.cedar.paths import canonical_uri, spelt_out, veiled
+from fuseboard.cedar.slice import ERROR_RULE, Held, Respelled, Ruling, Settled, Slice
 from fuseboard.cedar.text import DEFAULT_ID, Decide, RuleLike, comment, default_policy, rule_policies
 from fuseboard.events import Caller, Tool
 
@@ -99,7 +99,7 @@ class RuleSet:
         """Whether two callers may be ruled differently."""
         return self._names_principal
 
-    def slice(self, caller: Caller, method: str, tool: Tool) -> Slice | Settled:
+    def slice(self, caller: Caller, method: str, tool: Tool) -> Held:
         """What the rules hold for ``caller`` who sends ``method`` for ``tool``, whatever the arguments."""
         if self._unruled is not None:
             return self._unruled
@@ -107,15 +107,28 @@ class RuleSet:
         facts = (tool.upstream, tool.name, tool.exposed, tool.effect, tool.trust, tool.idempotent)
         return self._sliced(who, _ACTIONS.get(method, method), facts)
 
-    def _slice(self, who: tuple[str, tuple[str, ...]], action: str, facts: tuple[Any, ...]) -> Slice | Settled:
-        import cedarpy
+    def _slice(self, who: tuple[str, tuple[str, ...]], action: str, facts: tuple[Any, ...]) -> Held:
+        return self._readable(who, facts) if action == "read" else self._plainly(who, action, facts)
 
-        if action == "read" and (plain := canonical_uri(facts[1])) != facts[1]:
-            # Rules judge a resource by its URI, and a read cannot be rewritten: only the one spelling is read.
-            return Settled(Ruling("deny", URI_RULE, detail=f"resources are read by their plain URI: {plain}"))
-        if action == "read" and veiled("uri", facts[1]):
+    def _readable(self, who: tuple[str, tuple[str, ...]], facts: tuple[Any, ...]) -> Held:
+        """Rules judge a resource by its URI, and a read cannot be rewritten: only the one spelling is read.
+
+        One that leaves to its reader what has to be percent-encoded names the same resource by the same letters.
+        """
+        upstream, uri, exposed, *others = facts
+        if veiled("uri", uri):
             told = "resources are read by their plain URI, without control characters and leading spaces"
             return Settled(Ruling("deny", URI_RULE, detail=told))
+        if (plain := canonical_uri(uri)) == uri:
+            return self._plainly(who, "read", facts)
+        if spelt_out(plain) != spelt_out(uri):
+            return Settled(Ruling("deny", URI_RULE, detail=f"resources are read by their plain URI: {plain}"))
+        asked = self._plainly(who, "read", facts)
+        return Respelled(self._plainly(who, "read", (upstream, plain, exposed, *others)), asked)
+
+    def _plainly(self, who: tuple[str, tuple[str, ...]], action: str, facts: tuple[Any, ...]) -> Slice | Settled:
+        import cedarpy
+
         request, entities = _request(who, action, facts)
         answer = cedarpy.is_authorized({**request, "context": {}}, self._heads(), entities)
         if answer.diagnostics.errors:

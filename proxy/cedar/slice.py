@@ -24,6 +24,7 @@ ERROR_RULE: Final = "cedar.error"
 
 _REMEMBERED_CHARS: Final = 2_048
 _FAULT: Final = re.compile(r"error while evaluating policy `(p\d+)`: (.*)", re.DOTALL)
+_STRICT: Final[Mapping[Decide, int]] = {"allow": 0, "ask": 1, "deny": 2}
 _NO_LABELS: Final[frozenset[str]] = frozenset()
 
 
@@ -176,6 +177,38 @@ class Slice:
             why = misfit(args, policy.types) if match[2].startswith("type error") else None
             told.append(f"rule {policy.rule!r} could not be evaluated: {why or match[2]}")
         return Ruling("deny", ERROR_RULE, detail="; ".join(dict.fromkeys(told)))
+
+
+class Respelled:
+    """What holds for a resource whose URI is not spelt out (``file:///ü`` for ``file:///%C3%BC``): it is judged by its
+    plain URI, and held back as well by what a rule says of the one that was asked for. Nothing is let through by that.
+    """
+
+    def __init__(self, plain: Slice | Settled, asked: Slice | Settled) -> None:
+        self._plain = plain
+        self._asked = asked
+
+    def canonical(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._plain.canonical(arguments)
+
+    def anchored(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._plain.anchored(arguments)
+
+    def decide(
+        self, arguments: Mapping[str, Any], labels: Collection[str] = _NO_LABELS, *, approved: bool = False
+    ) -> Ruling:
+        first = self._plain.decide(arguments, labels, approved=approved)
+        return _held_back(first, self._asked.decide(arguments, labels, approved=approved))
+
+    def listed(self) -> Ruling:
+        return _held_back(self._plain.listed(), self._asked.listed())
+
+
+Held: TypeAlias = Slice | Settled | Respelled
+
+
+def _held_back(ruling: Ruling, by: Ruling) -> Ruling:
+    return by if by.rule != DEFAULT_ID and _STRICT[by.decide] > _STRICT[ruling.decide] else ruling
 
 
 def _wanted(policies: Mapping[str, CheckedPolicy]) -> Wants:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
+from fuseboard.cedar.paths import spelt_out
+
 Decide: TypeAlias = Literal["allow", "ask", "deny"]
 
 APPROVED: Final = "context.approved"
@@ -115,12 +117,17 @@ def _kinds(rule: RuleLike) -> str:
     terms = {
         "call": _matches("resource.qualified", rule.tools, "resource.exposed"),
         "get": _matches("resource.qualified", rule.prompts, "resource.exposed"),
-        "read": _matches("resource.name", rule.resources),
+        "read": _matches("resource.name", _in_both_spellings(rule.resources)),
     }
     used = {action: terms[action] for field, action in _KINDS if getattr(rule, field)}
     if len(used) == 1:
         return _either(*used.values())
     return _either([f'action == Action::"{action}" && ({_either(some) or "true"})' for action, some in used.items()])
+
+
+def _in_both_spellings(globs: Sequence[str]) -> Sequence[str]:
+    """Resources are judged by their plain URI, in which ``ü`` is ``%C3%BC``; a reader may write either."""
+    return list(dict.fromkeys(spelling for glob in globs for spelling in (glob, spelt_out(glob))))
 
 
 def _principal(name: str) -> list[str]:

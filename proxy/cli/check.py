@@ -93,7 +93,12 @@ def _notes(config: Config) -> Iterator[str]:
     asking = [rule.id for rule in config.rules if rule.decide == "ask"]
     if asking or config.default == "ask":
         who = ", ".join([*asking, *(["default"] if config.default == "ask" else [])])
-        yield f"ask refuses until this version has approvals: {who}"
+        own = config.approvals
+        then = "made" if own.on_timeout == "allow" else "denied"
+        yield (
+            f"a person is asked about {who}: by {', '.join(own.via)}, for {own.timeout_s:g} s at most; "
+            f"without an answer the call is {then}"
+        )
 
 
 def _server(alias: str, server: Any) -> dict[str, Any]:

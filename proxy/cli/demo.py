@@ -77,7 +77,7 @@ def _play(folder: Path, place: Path, watch: Watch) -> Played:
     """Play the story with its configuration in ``folder`` and its ledger in ``place``."""
     import anyio
 
-    from fuseboard.adapters.demo import agent, stage
+    from fuseboard.adapters.demo import agent, person, stage
     from fuseboard.adapters.demo.chapters import CHAPTERS
     from fuseboard.adapters.demo.story import steps_of
 
@@ -85,7 +85,8 @@ def _play(folder: Path, place: Path, watch: Watch) -> Played:
     command = stage.proxy_command(stage.write_config(folder), place)
     try:
         with log.open("w", encoding="utf-8") as errlog:
-            told = partial(agent.play, steps, command, log=errlog, watch=watch, limit_s=_LIMIT_S)
+            acts = partial(person.act, state=place)
+            told = partial(agent.play, steps, command, log=errlog, watch=watch, limit_s=_LIMIT_S, act=acts)
             answers = anyio.run(told)
     except agent.StoryCutShort as fault:
         said = log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:]

@@ -80,6 +80,12 @@ class _Case:
 
     def find(self, word: str) -> None:
         """The tool, as its server lists it now; nothing else is asked of the server."""
+        if self.config.checkpoint.offer:
+            from fuseboard.upstreams.own import OwnTools
+
+            self.tool = OwnTools(lambda: 0.0).tool(word)
+            if self.tool is not None:
+                return
         alias, name = self._place(word)
         listed: tuple[Tool, ...] = ()
         if self.offline:
@@ -137,7 +143,7 @@ class _Case:
         """What the very policies of a proxy say, on the state as it is."""
         import time
 
-        from fuseboard import app, pipeline
+        from fuseboard import fuses, pipeline
         from fuseboard.config import digest
         from fuseboard.events import CallProposed
         from fuseboard.policies.ambiguity import AmbiguityPolicy
@@ -150,8 +156,8 @@ class _Case:
         event = CallProposed(
             at, "d-explained", named or _NEW_RUN, "tools/call", caller, self.tool, arguments, signed=signed
         )
-        rules = app.rules(self.config)
-        policies = app.policies(self.config, rules)
+        rules = fuses.rules(self.config)
+        policies = fuses.policies(self.config, rules)
         scorer = AmbiguityPolicy(self.config.approvals.ask_above, self.config.run, rules)
         keys = (*pipeline.keys(policies, event), *scorer.evidence_keys(event))
         state = self.ledger.state(keys, at=at) if self.ledger else EMPTY

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from fuseboard.cli.errors import OK, REFUSED, usage
-from fuseboard.cli.wording import clean, clock, span
+from fuseboard.cli.wording import clean, clock, span, told
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from fuseboard.approvals import Approval
+    from fuseboard.checkpoint import Note
     from fuseboard.inbox import Inbox
 
 State = Annotated[Path | None, typer.Option("--state", help="Where ledger, pins and tokens live.")]
@@ -29,14 +30,17 @@ def inbox(
 ) -> None:
     """Show the calls and runs that wait for a person."""
 
-    async def look(desk: Inbox) -> tuple[Approval, ...]:
-        return await desk.pending()
+    async def look(desk: Inbox) -> tuple[tuple[Approval, ...], dict[str, Note]]:
+        waiting = await desk.pending()
+        runs = {one.binding.run for one in waiting if one.binding.resumes}
+        return waiting, {run: note for run in runs if (note := await desk.checkpoint(run)) is not None}
 
-    waiting = at_desk(state, look)
+    waiting, notes = at_desk(state, look)
     if as_json:
         import msgspec
 
-        typer.echo(msgspec.json.format(msgspec.json.encode({"pending": waiting}), indent=2).decode())
+        document = {"pending": waiting, **({"checkpoints": notes} if notes else {})}
+        typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
     else:
         from rich.console import Console
 
@@ -44,7 +48,7 @@ def inbox(
         if not waiting:
             console.print("Nothing waits for you.")
         for approval in waiting:
-            for line in _lines(approval):
+            for line in _lines(approval, notes.get(approval.binding.run) if approval.binding.resumes else None):
                 console.print(line, soft_wrap=True)
     raise typer.Exit(OK)
 
@@ -108,7 +112,7 @@ def at_desk(state: Path | None, work: Callable[[Inbox], Awaitable[T]]) -> T:
         raise typer.Exit(REFUSED) from None
 
 
-def _lines(approval: Approval) -> Iterator[Text]:
+def _lines(approval: Approval, note: Note | None) -> Iterator[Text]:
     import time
 
     from rich.text import Text
@@ -119,6 +123,8 @@ def _lines(approval: Approval) -> Iterator[Text]:
     who = f" of {clean(approval.binding.principal)}" if approval.binding.principal else ""
     yield Text(f"  run {clean(approval.binding.run)}{who}, asked at {clock(approval.created_at)}, {left} left")
     yield Text(f"  why: {clean(approval.why)}")
+    if note is not None:
+        yield from (Text(f"  {line}") for line in told(note))
     if not approval.binding.resumes:
         for line in approval.arguments.splitlines():
             yield Text(f"  | {clean(line)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from fuseboard.cli.errors import usage
 
 if TYPE_CHECKING:
     from fuseboard.ports import SignedRun
+    from fuseboard.stated import Stated
 
 run = typer.Typer(help="Name agent runs.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -27,7 +29,8 @@ def new(
         typer.Option(
             "--budget",
             metavar="UNIT=AMOUNT",
-            help="A limit of this run, in place of the configured: calls=500 time=1h output=20MB tokens=1M money=5.",
+            help="A limit of this run, in place of the configured: calls=500 time=1h output=20MB tokens=1M money=5 "
+            "depth=3 parallel=4 rate=30/min pause_at=80%.",
         ),
     ] = None,
     principal: Annotated[str | None, typer.Option(help="Who may use the token; left out, whoever may connect.")] = None,
@@ -59,12 +62,13 @@ def new(
         typer.echo(_told(signed, token, state))
 
 
-def _limits(words: list[str]) -> dict[str, float]:
+def _limits(words: list[str]) -> Stated:
     """The units and amounts are those of ``run:`` in the configuration."""
     from pydantic import ValidationError
 
-    from fuseboard.budgets import ceilings
+    from fuseboard.budgets import limits_of
     from fuseboard.config.guards import RunLimits
+    from fuseboard.stated import Stated
 
     written: dict[str, Any] = {}
     for word in words:
@@ -75,15 +79,16 @@ def _limits(words: list[str]) -> dict[str, float]:
             raise usage(f"--budget {unit} stands twice")
         written[unit] = amount
     try:
-        limits = RunLimits.model_validate(written, context={"folder": Path()})
+        limits = RunLimits.model_validate({**_NO_LIMITS, **written}, context={"folder": Path()})
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
         raise usage(f"--budget {first['loc'][0]}: {first['msg']}") from None
-    names = {_UNITS[unit] for unit in written}
-    return {unit: amount for unit, amount in ceilings(limits).items() if unit in names}
+    own = limits_of(limits)
+    return Stated(own.ceilings, limits.depth, own.parallel, own.pace, own.rate, limits.pause_at)
 
 
-_UNITS = {"calls": "calls", "time": "time_s", "output": "output_bytes", "tokens": "tokens", "money": "money"}
+_UNITS = ("calls", "time", "output", "tokens", "money", "depth", "parallel", "rate", "pause_at")
+_NO_LIMITS = dict.fromkeys(_UNITS)
 
 
 def _duration(text: str) -> float:
@@ -105,7 +110,7 @@ def _document(signed: SignedRun, token: str, state: Path | None) -> dict[str, An
     return {
         "run": signed.run,
         "principal": signed.principal,
-        "limits": dict(signed.limits),
+        "limits": signed.limits.to_json(),
         "expires": signed.expires_at,
         "token": token,
         "path": f"/run/{token}/mcp",
@@ -121,11 +126,9 @@ def _told(signed: SignedRun, token: str, state: Path | None) -> str:
     import json
     import time
 
-    from fuseboard.budgets import WORDS, number
-
     said = _document(signed, token, state)
     until = time.strftime("%Y-%m-%d %H:%M", time.localtime(signed.expires_at))
-    limits = ", ".join(f"{number(amount)} {WORDS[unit]}" for unit, amount in signed.limits.items())
+    limits = ", ".join(_in_words(signed.limits))
     servers = said["mcpServers"]
     return "\n".join(
         [
@@ -139,3 +142,18 @@ def _told(signed: SignedRun, token: str, state: Path | None) -> str:
             *(json.dumps({"mcpServers": {"fuseboard": servers[kind]}}, indent=2) for kind in ("http", "stdio")),
         ]
     )
+
+
+def _in_words(limits: Stated) -> Iterator[str]:
+    from fuseboard.budgets import WORDS, number
+
+    for unit, amount in limits.ceilings.items():
+        yield f"{number(amount)} {WORDS[unit]}"
+    if limits.parallel is not None:
+        yield f"{limits.parallel} calls at once"
+    if limits.rate:
+        yield f"{limits.rate} calls"
+    if limits.depth is not None:
+        yield f"{limits.depth} calls on one another"
+    if limits.pause_at is not None:
+        yield f"paused at {limits.pause_at:.0%}"

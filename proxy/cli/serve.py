@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fuseboard.cli import log
-from fuseboard.cli.errors import usage
+from fuseboard.cli.errors import INTERRUPTED, usage
 
 if TYPE_CHECKING:
     from fuseboard.config import Config
@@ -128,7 +130,7 @@ def serve(
 def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool) -> None:
     import anyio
 
-    from fuseboard import app
+    from fuseboard import app, naming
     from fuseboard.config import unenforced
     from fuseboard.places import state_dir
 
@@ -139,11 +141,14 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
     # By default the youngest objects are looked through twice a call, which finds nothing and costs up to 8 % of it.
     # The oldest are looked through after some thousands of sessions: what of those is a cycle waits until then.
     gc.set_threshold(10_000, 20, 10)
+    ended_by: list[int] = []
     if http is None:
         if sys.stdin.isatty():
             stderr.say("fuseboard speaks MCP on stdin and stdout; it is meant to be started by an MCP client.")
-        token = os.environ.get(app.RUN_VARIABLE)
-        anyio.run(lambda: app.serve_stdio(config, place, token=token), backend_options={"use_uvloop": _uvloop()})
+        token = os.environ.get(naming.RUN_VARIABLE)
+        serving = partial(app.serve_stdio, config, place, token=token, on_signal=ended_by.append)
+        anyio.run(serving, backend_options={"use_uvloop": _uvloop()})
+        _exit_as(ended_by)
         return
     host, port = _address(http)
     _refuse_open_door(config, host)
@@ -153,12 +158,19 @@ def _run(config: Config, http: str | None, state: Path | None, *, verbose: bool)
         stderr.say(f"fuseboard serves http://{_shown(host)}:{bound}/mcp")
 
     async def main() -> None:
-        await app.serve_http(config, place, host, port, ready=ready, tell=stderr.say)
+        await app.serve_http(config, place, host, port, ready=ready, tell=stderr.say, on_signal=ended_by.append)
 
     try:
         anyio.run(main, backend_options={"use_uvloop": _uvloop()})
     except* OSError as group:
         raise usage(f"--http {http}: {_first(group)}") from None
+    _exit_as(ended_by)
+
+
+def _exit_as(ended_by: list[int]) -> None:
+    """A service that is told to stop (SIGTERM) and does so has not failed; Ctrl-C is an interruption as everywhere."""
+    if signal.SIGINT in ended_by:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

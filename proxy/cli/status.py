@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fuseboard.cli.errors import OK, UNREACHABLE
-from fuseboard.cli.wording import budgets, clean, day, span
+from fuseboard.cli.wording import budgets, clean, day, span, told
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -93,7 +93,16 @@ def _runs(ledger: LedgerReader, limit: int, at: float) -> Iterator[dict[str, Any
             "denied": run.denied,
             "failed": run.failed,
             "budgets": spent.budgets(),
+            **_told(ledger, run.run, at),
         }
+
+
+def _told(ledger: LedgerReader, run: str, at: float) -> dict[str, Any]:
+    """What the agent of a run said last of its progress, where it said anything."""
+    from fuseboard.checkpoint import Note, checkpoint_key
+
+    note = Note.last(run, ledger.state((checkpoint_key(run),), at=at))
+    return {} if note is None else {"checkpoint": note.to_json()}
 
 
 def _holds(ledger: LedgerReader, at: float) -> Iterator[dict[str, Any]]:
@@ -174,6 +183,8 @@ def _proxy(proxy: dict[str, Any]) -> Iterator[Text]:
 def _run(run: dict[str, Any], at: float) -> Iterator[Text]:
     from rich.text import Text
 
+    from fuseboard.checkpoint import Note
+
     silent_s = max(0.0, at - run["last_at"])
     quiet = run["state"] == "running" and not run["under_way"] and silent_s > _QUIET_S
     word = "quiet" if quiet else run["state"]
@@ -185,6 +196,8 @@ def _run(run: dict[str, Any], at: float) -> Iterator[Text]:
         yield Text(f"           {budgets(run['budgets'])}")
     if run["why"] and run["state"] != "running":
         yield Text(f"           {run['state']} by {clean(run['by'])}: {clean(run['why'])}", style="magenta")
+    if "checkpoint" in run and run["state"] != "stopped":
+        yield from (Text(f"           {line}") for line in told(Note(**run["checkpoint"])))
 
 
 def _hold(hold: dict[str, Any], at: float) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -55,11 +56,26 @@ class Teller:
             self._say(Text().append(f"{number if row == 0 else '':>3}  ", style="dim").append(line))
 
     def ended(self, step: Step, answer: Answer) -> None:
-        from fuseboard.adapters.demo.story import Call
-
-        lines = _called(step, answer, self._width) if isinstance(step, Call) else _listed(step, answer)
-        for line in lines:
+        for line in _lines(step, answer, self._width):
             self._say(Text(" " * _INDENT).append_text(line))
+
+
+def _lines(step: Step, answer: Answer, width: int) -> Iterator[Text]:
+    from fuseboard.adapters.demo.story import Call, Look
+
+    if isinstance(step, Call):
+        return _called(step, answer, width)
+    return _listed(step, answer) if isinstance(step, Look) else _done(answer, width)
+
+
+def _done(answer: Answer, width: int) -> Iterator[Text]:
+    """A person's verb as it was typed, and what it printed."""
+    yield Text().append("$ ", style="bold").append(clean(f"fuseboard {shlex.join(answer.words)}"))
+    style = _FAILED[1] if answer.failed else "dim"
+    for line in answer.text.splitlines():
+        for row, part in enumerate(_wrapped(line.strip(), width - _INDENT - 4)):
+            indent = "    " if row or line.startswith(" ") else "  "
+            yield Text(indent).append(part, style=style)
 
 
 def _listed(look: Look, answer: Answer) -> Iterator[Text]:

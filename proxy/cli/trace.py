@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 0.25
 _MOST_OPEN = 500
+_MOST_HELD = 50
 
 trace = typer.Typer(name="trace", help="Look at what was decided, and why.", no_args_is_help=True)
 
@@ -131,17 +132,25 @@ def export(
 def follow(ledger: LedgerReader, lines: int, wait: Callable[[], None]) -> Iterator[Call]:
     """Calls as they end, for ever: first those of the newest ``lines`` that have ended, then all that follow.
 
-    A call that has begun is looked at again until it ends, and given up where 500 newer ones are open.
+    A call that has begun is looked at again until it ends, and given up where 500 newer ones are open. One that is held
+    is told of when it begins to wait, and once more if anything comes of it: of the newest 50, that is.
     """
     newest = ledger.newest(lines + 1)
     after = 0 if len(newest) <= lines else newest[0].rowid
     begun: list[int] = []
+    held: list[int] = []
     while True:
-        calls = (ledger.at_rows(begun) if begun else []) + ledger.since(after)
+        calls = (ledger.at_rows(begun + held) if begun or held else []) + ledger.since(after)
+        told = frozenset(held)
         begun = [call.rowid for call in calls if not call.ended][-_MOST_OPEN:]
+        held = [call.rowid for call in calls if _is_held(call)][-_MOST_HELD:]
         after = max([after, *(call.rowid for call in calls)])
-        yield from (call for call in calls if call.ended)
+        yield from (call for call in calls if call.ended and not (call.rowid in told and _is_held(call)))
         wait()
+
+
+def _is_held(call: Call) -> bool:
+    return call.final and call.verdict == "hold"
 
 
 @contextmanager

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fuseboard.checkpoint import Note
 
 # Control, zero-width, bidirectional and tag characters: they move the cursor, hide words or turn lines round.
 _UNSEEN = re.compile(
@@ -50,6 +54,12 @@ def size(count: int) -> str:
         if amount < 999.95:
             return f"{amount:.1f} {unit}"
     return f"{amount / 1000:.1f} GB"
+
+
+def told(note: Note) -> Iterator[str]:
+    """An agent's checkpoint. Each line says whose word it is: no text of an agent's may pass for one of ours."""
+    for line in note.lines():
+        yield f"the agent said at {clock(note.at)}: {clean(line)}"
 
 
 def counted(count: int, noun: str) -> str:

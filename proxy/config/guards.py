@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from fuseboard.config.section import Section
-from fuseboard.config.units import Count, Duration, Rate, RateText, Share, Size
+from fuseboard.config.units import Count, Duration, Rate, RateText, Share, Size, wrong
 
 Span: TypeAlias = Annotated[Duration, Field(gt=0)]
 Amount: TypeAlias = Annotated[Count, Field(gt=0)]
@@ -45,14 +45,39 @@ class RunLimits(Section):
     """The share of any budget at which the run waits for a person; a milestone since the last review spares it."""
 
 
-class PrincipalLimits(Section):
-    """All unsigned runs of one principal together; runs with a signed token stand alone."""
+class SharedLimits(Section):
+    """Limits that many runs have together. What is used counts for one window; `null` is no limit."""
 
-    calls: Amount | None = 1000
-    """Tool calls in one window; `null` for no limit."""
+    calls: Amount | None = None
+    """Tool calls."""
+
+    time_s: Span | None = Field(default=None, validation_alias="time")
+    """Time in which any of the runs was active."""
+
+    output_bytes: Bytes | None = Field(default=None, validation_alias="output")
+    """Bytes of results."""
+
+    tokens: Amount | None = None
+    """Tokens, estimated from the bytes of results."""
+
+    money: NonNegativeFloat | None = None
+    """The sum of the declared costs of tools."""
+
+    parallel: PositiveInt | None = None
+    """Calls under way at once."""
+
+    rate: RateText | None = None
+    """Calls over time, and how many of them may come at once."""
 
     window_s: Span = Field(default=900.0, validation_alias="window")
     """The length of the window."""
+
+
+class PrincipalLimits(SharedLimits):
+    """All unsigned runs of one principal together; runs with a signed token stand alone."""
+
+    calls: Amount | None = 1000
+    """Tool calls in one window."""
 
 
 class Milestone(Section):
@@ -63,6 +88,22 @@ class Milestone(Section):
 
     truth: Literal["ok", "empty"] = "ok"
     """What the result has to be."""
+
+
+class Checkpoint(Section):
+    """A tool of our own, `fuseboard__checkpoint`, by which an agent says how far it is."""
+
+    offer: bool = False
+    """Whether clients are shown it. Its calls are judged, counted and recorded like all others."""
+
+    counts: bool = False
+    """Whether it is a milestone. It is the agent's own word: an agent that knows could go on by it alone."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Checkpoint:
+        if self.counts and not self.offer:
+            raise wrong("found counts without offer; expected `offer: true`: what is not offered cannot count")
+        return self
 
 
 class Loops(Section):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from fuseboard.checkpoint import UPSTREAM
 from fuseboard.config.document import Path
 from fuseboard.config.findings import Finding, did_you_mean
 from fuseboard.config.models import Config
@@ -82,14 +83,19 @@ def _lint(config: Config) -> Iterator[Finding]:
     for index, rule in enumerate(config.rules):
         for key, globs in (("tools", rule.tools), ("prompts", rule.prompts)):
             for position, glob in enumerate(globs):
-                yield from _glob(config, ("rules", index, key, position), glob)
+                yield from _glob(config, ("rules", index, key, position), glob, _own(config))
         yield from _servers(config, ("rules", index, "upstream"), rule)
     for index, milestone in enumerate(config.milestones):
         yield from _glob(config, ("milestones", index, "tool"), milestone.tool)
 
 
-def _glob(config: Config, path: Path, glob: str) -> Iterator[Finding]:
-    if any(could_match(config, glob, alias) for alias in config.servers):
+def _own(config: Config) -> tuple[str, ...]:
+    """The server that our own tool belongs to, for rules alone: no glob of ``milestones:`` counts it."""
+    return (UPSTREAM,) if config.checkpoint.offer else ()
+
+
+def _glob(config: Config, path: Path, glob: str, own: tuple[str, ...] = ()) -> Iterator[Finding]:
+    if any(could_match(config, glob, alias) for alias in (*config.servers, *own)):
         return
     alias, separator, rest = glob.partition(SEPARATOR)
     near = did_you_mean(alias, config.servers) if separator else None
@@ -99,7 +105,7 @@ def _glob(config: Config, path: Path, glob: str) -> Iterator[Finding]:
 
 def _servers(config: Config, path: Path, rule: Rule) -> Iterator[Finding]:
     for position, glob in enumerate(rule.upstream):
-        if not any(matches(glob, alias) for alias in config.servers):
+        if not any(matches(glob, alias) for alias in (*config.servers, *_own(config))):
             near = did_you_mean(glob, config.servers)
             hint = f" - did you mean '{near}'?" if near else ""
             yield config.finding((*path, position), f"found '{glob}', which matches none of the servers{hint}")

@@ -6,18 +6,29 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
+from fuseboard.checkpoint import UPSTREAM
 from fuseboard.config.auth import Auth
 from fuseboard.config.conduct import Approvals, Output, Pins, Store, StoreChoice, Trace
 from fuseboard.config.document import Document, Path
 from fuseboard.config.findings import Finding, dotted
-from fuseboard.config.guards import Breaker, Limits, Loops, Milestone, PrincipalLimits, Retries, RunLimits
+from fuseboard.config.guards import (
+    Breaker,
+    Checkpoint,
+    Limits,
+    Loops,
+    Milestone,
+    PrincipalLimits,
+    Retries,
+    RunLimits,
+)
 from fuseboard.config.identity import Identity
 from fuseboard.config.rules import Decision, Rule
 from fuseboard.config.secrets import Referred, worth_hiding
 from fuseboard.config.section import LocalPath, OneOrMany, Section
 from fuseboard.config.servers import Alias, HttpServer, Server
+from fuseboard.config.units import wrong
 
 
 class Config(Section):
@@ -43,6 +54,9 @@ class Config(Section):
 
     milestones: tuple[Milestone, ...] = ()
     """What counts as reaching a goal."""
+
+    checkpoint: Checkpoint = Field(default_factory=Checkpoint)
+    """A tool of our own by which an agent reports its progress."""
 
     loops: Loops = Field(default_factory=Loops)
     """When repetition counts as a loop, and what happens then."""
@@ -89,6 +103,13 @@ class Config(Section):
     _document: Document | None = PrivateAttr(None)
     _notes: tuple[str, ...] = PrivateAttr(())
     _cedar_sources: tuple[tuple[str, str], ...] = PrivateAttr(())
+
+    @field_validator("checkpoint")
+    @classmethod
+    def _has_its_name(cls, checkpoint: Checkpoint, info: ValidationInfo) -> Checkpoint:
+        if checkpoint.offer and UPSTREAM in info.data.get("servers", ()):
+            raise wrong(f"found a server named '{UPSTREAM}'; expected another name for it: the tool needs that one")
+        return checkpoint
 
     @property
     def secrets(self) -> tuple[str, ...]:

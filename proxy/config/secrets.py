@@ -36,8 +36,15 @@ _PLACES: tuple[tuple[str, ...], ...] = (
     ("approvals", "webhook", "url"),
     ("approvals", "webhook", "secret"),
 )
-_PLAIN = {"command", "args", "cwd", "url", "type", "expose", "trust", "tools", "share", "timeout", "disabled"}
+_PLAIN = {"command", "args", "cwd", "url", "type", "expose", "trust", "tools", "share", "timeout", "disabled"} | {
+    "agent",
+    "bridge",
+    "limits",
+}
 """Keys of a server whose values are no secrets; under any other, misspelt ones too, may stand one."""
+
+_NAMED_LIKE_SECRETS = {("principal", "tokens"), ("identity", "meta_key"), ("identity", "baggage_key")}
+"""A limit and two names, each at its own place only: under another one may stand what it seems."""
 
 
 class Referred(str):
@@ -122,6 +129,8 @@ def is_sensitive(path: Sequence[str | int]) -> bool:
         return len(path) > 2 and path[2] not in _PLAIN
     names = [step for step in path if isinstance(step, str)]
     if not names or names[0] == "run" or names[-1] in ("roles", "redact"):
+        return False
+    if tuple(names) in _NAMED_LIKE_SECRETS:
         return False
     return "bearer" in names or _NAMES_A_SECRET.search(names[-1]) is not None
 

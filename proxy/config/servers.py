@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, NonNegativeFloat, Tag
 
 from fuseboard.config.findings import did_you_mean
+from fuseboard.config.guards import SharedLimits
 from fuseboard.config.secrets import Referred, Secret, Text
 from fuseboard.config.section import LocalPath, Section, Words
 from fuseboard.config.units import Duration, wrong
@@ -54,6 +55,9 @@ class _Upstream(Section):
 
     tools: dict[str, ToolFacts] = Field(default_factory=dict)
     """What is known of single tools, by their name at the server."""
+
+    limits: SharedLimits | None = None
+    """What all runs together may use of it in one window."""
 
     share: Literal["all"] | None = None
     """`all`: one session for all callers, the operator's word that the server keeps no state between them."""

@@ -148,6 +148,9 @@ class ClientSession(Resources, Tasked):
         exposed = _text(request, "name")
         if len(exposed) > LONGEST_NAME:
             raise ProtocolFault(INVALID_PARAMS, f"a name of {len(exposed)} characters; at most {LONGEST_NAME}")
+        if (ours := self._board.own) is not None and request.method == "tools/call" and ours.owns(exposed):
+            here = ours.seat(self.era)
+            return here, await self._tool(here, exposed, request)
         alias = self._alias_of(exposed, request.method)
         seat = await self._seat_even_if_down(alias, request)
         own = seat.upstream.names.own(exposed)

@@ -30,7 +30,7 @@ from fuseboard.runs import Run
 from fuseboard.scopes import NOWHERE
 from fuseboard.sessions.changes import NOTICES, Changes, Heard, Known
 from fuseboard.sessions.client import EMPTY_RESULT, Board, ClientSession
-from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
+from fuseboard.sessions.introductions import merged_capabilities, merged_instructions, with_tools
 from fuseboard.sessions.rollcall import RollCall, awaited
 from fuseboard.upstreams.handshake import CommonSeat, HandshakeSeat
 from fuseboard.upstreams.seats import Refused, Seat
@@ -175,7 +175,8 @@ class HandshakeSession(ClientSession):
         self._who = Caller(self._origin.principal, self._origin.roles, era.client_name(self._client.get("clientInfo")))
         try:
             if self._only is not None:
-                return Result(self._introduction(await self._take_seat(self._board.upstreams[self._only])))
+                introduction = self._introduction(await self._take_seat(self._board.upstreams[self._only]))
+                return Result(introduction if self._board.own is None else with_tools(introduction))
             return await self._open_many()
         except UpstreamFault:
             self._initialize = None  # the client may try again
@@ -308,7 +309,7 @@ class HandshakeSession(ClientSession):
         return {
             "protocolVersion": self._version(),
             "capabilities": merged_capabilities(
-                [one.get("capabilities") or {} for one in introductions.values()],
+                [*(one.get("capabilities") or {} for one in introductions.values()), *self._own_capabilities()],
                 everything=len(introductions) < len(self._board.upstreams),
             ),
             "serverInfo": {"name": "fuseboard", "version": __version__},

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
+from fuseboard.wire import splice
+
 _DEPTH: Final = 8
 """Deeper than any capability goes; what an upstream nests deeper is the first one's."""
 
@@ -46,6 +50,17 @@ def _object(merged: dict[str, Any], name: str) -> dict[str, Any]:
     """What stands there already: nothing, where an upstream wrote something else than an object."""
     value = merged.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def with_tools(introduction: bytes) -> bytes:
+    """One upstream's introduction for clients whom we offer tools of our own; as it came where it has tools itself."""
+    try:
+        capabilities = msgspec.json.decode(splice.fields(introduction).get("capabilities") or b"{}")
+    except msgspec.MsgspecError:
+        return introduction
+    if not isinstance(capabilities, dict) or "tools" in capabilities:
+        return introduction
+    return splice.with_fields(introduction, capabilities={**capabilities, "tools": {}})
 
 
 def merged_instructions(each: dict[str, Any]) -> dict[str, str]:

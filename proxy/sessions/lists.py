@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import anyio
 import msgspec
 
 from fuseboard import listings
 from fuseboard.era import Era
-from fuseboard.errors import INVALID_PARAMS, UPSTREAM_JUNK, ProtocolFault, UpstreamFault
-from fuseboard.listings import RESOURCES, TEMPLATES, Kind, Shown
+from fuseboard.errors import INVALID_PARAMS, METHOD_NOT_FOUND, UPSTREAM_JUNK, ProtocolFault, UpstreamFault
+from fuseboard.listings import RESOURCES, TEMPLATES, TOOLS, Kind, Shown
 from fuseboard.ports import Failure, Origin, Reply, Request, Result, Scope
 from fuseboard.routing import Origins
 from fuseboard.scopes import Silent
@@ -29,6 +29,10 @@ _log = logging.getLogger("fuseboard.session")
 
 LONGEST_CURSOR: Final = 4096
 """In characters. All cursors go into one, and an upstream must not make it too long to be taken back."""
+
+
+class _Refusal(msgspec.Struct):
+    code: int = 0
 
 
 class _Turn(NamedTuple):
@@ -57,13 +61,32 @@ class Lists(Seated):
         seat = await self._seat(self._only, request)
         reply = await seat.request(request.method, request.params, self._way_back(seat, scope))
         if not isinstance(reply, Result):
-            return reply
+            own = self._own(kind, request) if _is_not_found(reply) else None
+            return Result(own.raw) if own is not None else reply
         try:
             shown = self._shown(kind, seat, reply.raw, request)
         except msgspec.MsgspecError as fault:
             return frames.failure(UPSTREAM_JUNK, f"{self._only} answered {kind.method} with no such list: {fault}")
-        self._listed(kind, self._only, shown, _cursor_of(request, lenient=True))
-        return Result(shown.raw)
+        cursor = _cursor_of(request, lenient=True)
+        self._listed(kind, self._only, shown, cursor)
+        own = self._own(kind, request) if cursor is None else None
+        return Result(shown.raw if own is None else listings.joined(shown, own))
+
+    def _own_capabilities(self) -> list[dict[str, Any]]:
+        """What our own tools add to the capabilities of the upstreams."""
+        return [{"tools": {}}] if self._board.own is not None else []
+
+    def _own(self, kind: Kind, request: Request) -> Shown | None:
+        """Our own tools as this client may see them: they go on the first page. ``None`` where there are none.
+
+        They never change, so no notice is ever theirs, and what a client knows of an upstream's list is without them.
+        """
+        if self._board.own is None or kind is not TOOLS:
+            return None
+        here = self._board.own.seat(self.era)
+        stateless = self.era is Era.STATELESS
+        shown = self._board.sight.page(kind, here, here.page, self._caller(request), stateless=stateless)
+        return shown if shown.count else None
 
     def _shown(self, kind: Kind, seat: Seat, page: bytes, request: Request) -> Shown:
         caller = self._caller(request)
@@ -95,6 +118,7 @@ class Lists(Seated):
                 self._listed(kind, alias, None, None)
         if number and turns and not pages:
             raise invalid(kind.method)  # an empty page would say that the list ends here
+        own = self._own(kind, request) if number == 0 else None
         more = {alias: page.cursor for alias, page in pages.items() if page.cursor is not None}
         for alias in [alias for alias in more if len(more[alias]) > LONGEST_CURSOR]:
             _log.warning("%s of %s is cut: its cursor has %d characters", kind.method, alias, len(more.pop(alias)))
@@ -104,7 +128,7 @@ class Lists(Seated):
         cursor = await self._next(kind, more, number, request) if more else None
         merged = listings.merge(
             kind,
-            list(pages.values()),
+            [*pages.values(), *((own,) if own is not None else ())],
             stateless=self.era is Era.STATELESS,
             cursor=cursor,
             whole=len(pages) == len(turns) and (number > 0 or len(turns) == len(self._board.upstreams)),
@@ -220,6 +244,14 @@ class Lists(Seated):
         async with anyio.create_task_group() as tasks:
             for seat in await self._seats(request):
                 tasks.start_soon(explore, seat)
+
+
+def _is_not_found(refusal: Failure) -> bool:
+    """Whether an upstream has no list of that kind at all."""
+    try:
+        return msgspec.json.decode(refusal.raw, type=_Refusal).code == METHOD_NOT_FOUND
+    except msgspec.MsgspecError:
+        return False
 
 
 def _cursor_of(request: Request, *, lenient: bool = False) -> str | None:

@@ -7,11 +7,14 @@ from typing import Final, Protocol
 
 import anyio
 
-GRACE_S: Final = 5.0
-"""How long an answer waits while no upstream at all is there."""
+GRACE_S: Final = 4.5
+"""How long an answer waits at most. Cline gives up a list after some 5 s, Codex a start after 10."""
 
-STRAGGLERS_S: Final = 1.0
-"""How long it waits for the others once one is. What comes up later is announced.
+STRAGGLERS_S: Final = 3.5
+"""How long it waits for the others once one is there: a server under node or Python takes 1 to 3 s to start.
+
+What comes up later is announced, which Claude Code and Codex do not hear: they keep their first list for the whole
+session. So a wait at the first start of a slow server costs less than an answer without it.
 
 One that is known to be up only has to start another child, and is waited for through the whole grace: a first list
 without it would be wrong for every client that lists but once.

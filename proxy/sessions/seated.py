@@ -18,6 +18,7 @@ from fuseboard.ports import Origin, Request, Scope, Seal
 from fuseboard.runs import Run
 from fuseboard.sessions.relists import Relists
 from fuseboard.sessions.sight import Sight
+from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.seats import Seat
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import splice
@@ -31,6 +32,7 @@ class Board(Protocol):
     tasks: anyio.abc.TaskGroup
     sight: Sight
     relists: Relists
+    own: OwnTools | None
     upstreams: Mapping[str, Upstream]
     seal: Seal
     idle_s: float

@@ -21,7 +21,7 @@ from fuseboard.ports import Origin, Reply, Request, Result, Scope
 from fuseboard.runs import Run, Runs
 from fuseboard.scopes import NOWHERE
 from fuseboard.sessions.client import Board, ClientSession, unsupported_version
-from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
+from fuseboard.sessions.introductions import merged_capabilities, merged_instructions, with_tools
 from fuseboard.sessions.rollcall import RollCall, awaited
 from fuseboard.upstreams.calls import LISTEN
 from fuseboard.upstreams.seats import Refused, Seat
@@ -52,11 +52,12 @@ class StatelessSession(ClientSession):
             return frames.failure(METHOD_NOT_FOUND, f"Method not found: {request.method} is gone since 2026-07-28")
         if request.method == LISTEN:
             return await self._listen(request, scope)
-        if self._only is not None:
+        if request.method != "server/discover":
             return await super()._route(request, scope)
-        if request.method == "server/discover":
+        if self._only is None:
             return await self._discover(request)
-        return await super()._route(request, scope)
+        reply = await super()._route(request, scope)
+        return Result(with_tools(reply.raw)) if self._board.own is not None and isinstance(reply, Result) else reply
 
     def notified(self, method: str, params: bytes | None) -> None:
         """The revision has no notifications from client to server but cancellation, which never gets here."""
@@ -156,7 +157,7 @@ class StatelessSession(ClientSession):
             "resultType": "complete",
             "supportedVersions": [*era.STATELESS_VERSIONS, *reversed(era.HANDSHAKE_VERSIONS)],
             "capabilities": merged_capabilities(
-                [one.get("capabilities") or {} for one in found.values()],
+                [*(one.get("capabilities") or {} for one in found.values()), *self._own_capabilities()],
                 everything=len(found) < len(self._board.upstreams),
             ),
             "ttlMs": 0,

@@ -6,22 +6,28 @@ answer to ``tasks/result`` (2025-11-25), inside that to ``tasks/get``, or inside
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Final
 
+import anyio
 import msgspec
 
-from fuseboard import tasks
+from fuseboard import listings, tasks
 from fuseboard.era import Era
 from fuseboard.errors import INVALID_PARAMS, METHOD_NOT_FOUND, ProtocolFault, UpstreamFault
 from fuseboard.ports import Failure, Origin, Reply, Request, Result, Scope
 from fuseboard.sessions.seated import Board, Seated, own_params
 from fuseboard.sessions.task_notices import TaskNotices, judged_state
 from fuseboard.tasks import Holder, Task
-from fuseboard.upstreams.listing import PAGES
+from fuseboard.upstreams.listing import LIST_TIMEOUT_S, PAGES
 from fuseboard.upstreams.seats import Seat
 from fuseboard.wire import frames, splice, strict
 
+_log = logging.getLogger("fuseboard.session")
+
 _FIELDS: Final = frozenset({"taskId", "_meta"})
+_NONE: Final = msgspec.Raw(b"[]")
 _LOCAL: Final = "local"
 """Who calls where nobody has to say who they are."""
 
@@ -32,6 +38,34 @@ class _Error(msgspec.Struct):
 
 class _Listed(msgspec.Struct):
     id: str | None = msgspec.field(name="taskId", default=None)
+
+
+LIST_BYTES: Final = 16 * 1024 * 1024
+"""How large the one list of several upstreams' tasks may get, each having an equal part of it."""
+
+
+class _Gathered:
+    """What one upstream lists of a client's tasks."""
+
+    def __init__(self, seat: Seat, room_bytes: int) -> None:
+        self.seat = seat
+        self.items: list[msgspec.Raw] = []
+        self.answered = False
+        self.refusal: Reply | None = None
+        self._room_bytes = room_bytes
+
+    def take(self, states: Sequence[bytes]) -> None:
+        """Take one page.
+
+        Raises:
+            UpstreamFault: there is no room for it.
+        """
+        self.answered = True
+        self._room_bytes -= sum(map(len, states))
+        if self._room_bytes < 0:
+            alias = self.seat.upstream.alias
+            raise UpstreamFault(alias, f"{alias} lists more bytes of tasks than one list has room for")
+        self.items += map(msgspec.Raw, states)
 
 
 _ERROR: Final = msgspec.json.Decoder(_Error)
@@ -131,33 +165,46 @@ class Tasked(Seated):
             seat = await self._seat(self._only, request)
             reply = await seat.request(request.method, request.params, self._way_back(seat, scope))
             return reply if isinstance(reply, Failure) else Result(self._own_only(self._only, reply.raw))
-        merged: list[msgspec.Raw] = []
-        refusal: Reply | None = None
-        answered = False
-        for seat in await self._seats(request):
-            try:
-                last = await self._gather_tasks(seat, request, scope, merged)
-            except UpstreamFault as fault:
-                last = frames.failure(fault.code, fault.message)
-            answered = answered or isinstance(last, Result)
-            refusal = refusal or last
-        if not answered:
-            return refusal or frames.failure(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-        return Result(splice.join({"tasks": msgspec.Raw(splice.join(merged))}))
+        seats = await self._seats(request)
+        gathered = [_Gathered(seat, LIST_BYTES // len(seats)) for seat in seats]
+        async with anyio.create_task_group() as gathering:
+            for one in gathered:
+                gathering.start_soon(self._gather_tasks, one, request, scope)
+        if not any(one.answered for one in gathered):
+            refusals = (one.refusal for one in gathered if one.refusal is not None)
+            return next(refusals, frames.failure(METHOD_NOT_FOUND, f"Method not found: {request.method}"))
+        items = [item for one in gathered for item in one.items]
+        return Result(splice.join({"tasks": msgspec.Raw(splice.join(items))}))
 
-    async def _gather_tasks(self, seat: Seat, request: Request, scope: Scope, merged: list[msgspec.Raw]) -> Reply:
-        """Every page of one upstream's tasks; its last reply."""
-        alias, params = seat.upstream.alias, own_params(request)
+    async def _gather_tasks(self, gathered: _Gathered, request: Request, scope: Scope) -> None:
+        """Every page of one upstream's tasks, or as many as there are time and room for."""
+        upstream = gathered.seat.upstream
+        try:
+            with anyio.fail_after(LIST_TIMEOUT_S):
+                await self._follow_tasks(gathered, request, scope)
+            return
+        except TimeoutError:
+            fault: UpstreamFault = upstream.timed_out(request.method, LIST_TIMEOUT_S)
+        except msgspec.MsgspecError as junk:
+            fault = UpstreamFault(upstream.alias, f"{upstream.alias} answered {request.method} with no list: {junk}")
+        except UpstreamFault as lost:
+            fault = lost
+        _log.warning("the rest of %s of %s is left out: %s", request.method, upstream.alias, fault.message)
+        gathered.refusal = frames.failure(fault.code, fault.message)
+
+    async def _follow_tasks(self, gathered: _Gathered, request: Request, scope: Scope) -> None:
+        seat, params = gathered.seat, own_params(request)
+        alias = seat.upstream.alias
         for _ in range(PAGES):
             reply = await seat.request(request.method, params, self._way_back(seat, scope))
             if isinstance(reply, Failure):
-                break
-            fields = splice.fields(self._own_only(alias, reply.raw))
-            merged += [msgspec.Raw(tasks.state_as(alias, bytes(one))) for one in splice.items(fields["tasks"])]
-            if "nextCursor" not in fields:
-                break
-            params = splice.with_fields(params, cursor=msgspec.json.decode(fields["nextCursor"]))
-        return reply
+                gathered.refusal = reply
+                return
+            listed = splice.items(splice.fields(self._own_only(alias, reply.raw)).get("tasks", _NONE))
+            gathered.take([tasks.state_as(alias, bytes(one)) for one in listed])
+            if (cursor := listings.next_cursor(reply.raw)) is None:
+                return
+            params = splice.with_fields(params, cursor=cursor)
 
     def _own_only(self, alias: str, listing: bytes) -> bytes:
         """A list of tasks without those of others; where there are none, the very same bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping
+from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -137,7 +138,7 @@ class LinkedSeat:
             raise UpstreamUnreachable(
                 self.upstream.alias,
                 f"{self.upstream.alias} was started {lives.short} times in a row and ended at once each time "
-                f"({lives.last_words}); it will be tried again in {lives.wait_s:.0f} s",
+                f"({lives.last_words}); it will be tried again in {ceil(lives.wait_s)} s",
             )
         await anyio.sleep(lives.wait_s)
 

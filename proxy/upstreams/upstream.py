@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final, Protocol
 
 import anyio
@@ -24,8 +25,9 @@ START_TIMEOUT_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 60.0
 
-PATIENCE_S: Final = 2.0
-"""How long after its first start everybody waits for an upstream that has not answered yet."""
+PATIENCE_S: Final = 4.0
+"""How long after its first start everybody waits for an upstream that has not answered yet. By then it is not merely
+starting, but being fetched, or hangs."""
 _DOUBLINGS: Final = 7
 """From the first pause to the longest; beyond a thousand a float would overflow."""
 
@@ -106,7 +108,7 @@ class Upstream:
         if (wait_s := health.retry_at - self._clock()) > 0:
             raise Undelivered(
                 self.alias,
-                f"{self.alias} is down ({health.error}); it will be tried again in {wait_s:.0f} s",
+                f"{self.alias} is down ({health.error}); it will be tried again in {ceil(wait_s)} s",
             )
         if health.tried_at is None:
             health.tried_at = self._clock()

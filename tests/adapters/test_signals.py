@@ -16,7 +16,7 @@ import anyio
 from fuseboard.adapters.signals import caught
 
 async def main():
-    with caught(lambda: print("now", flush=True)) as ended:
+    with caught(lambda: print("now", flush=True), first=lambda number: print(number.name, flush=True)) as ended:
         print("ready", flush=True)
         await ended.wait()
         print("ended", flush=True)
@@ -41,7 +41,7 @@ def started(*, stays: bool, uvloop: bool = True, prefix: tuple[str, ...] = ()) -
 def test_the_first_signal_ends_in_order(number: signal.Signals, uvloop: bool) -> None:
     with started(stays=False, uvloop=uvloop) as process:
         process.send_signal(number)
-        assert process.communicate(timeout=10)[0] == "ended\ncleaned\n"
+        assert process.communicate(timeout=10)[0] == f"{number.name}\nended\ncleaned\n"
     assert process.returncode == 0
 
 
@@ -51,7 +51,7 @@ def test_the_next_ends_at_once(number: signal.Signals) -> None:
         process.send_signal(signal.SIGTERM)
         time.sleep(ONE_EVENT_S + 0.1)
         process.send_signal(number)
-        assert process.communicate(timeout=10)[0] == "ended\nnow\n"
+        assert process.communicate(timeout=10)[0] == "SIGTERM\nended\nnow\n"
     assert process.returncode == 128 + number
 
 
@@ -70,4 +70,4 @@ def test_under_nohup_the_end_of_the_terminal_is_nothing() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.2)
         process.terminate()
-        assert process.communicate(timeout=10)[0] == "ended\ncleaned\n"
+        assert process.communicate(timeout=10)[0] == "SIGTERM\nended\ncleaned\n"

@@ -240,6 +240,7 @@ async def test_only_so_many_calls_are_held_for_one_principal() -> None:
         states = [(await begin(client, n=n))[1] for n in range(HELD)]
         one_more = heard(await client.call("work", n=HELD))
         assert (one_more[0]["code"], len(states)) == (INTERNAL_ERROR, HELD)
+        assert "64 other calls of this caller wait for its answers already" in one_more[0]["message"]
         await begin(arrive(play, "bob"))  # another's room is another's
         assert heard(await retry(client, states[0], {"q1": {"roots": []}}, n=0)) == [{"roots": []}]
         await begin(client, n=HELD)

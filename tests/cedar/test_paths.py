@@ -9,7 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fuseboard.cedar import paths
-from fuseboard.cedar.paths import canonical, canonical_arguments, canonical_uri, is_path_like, veiled, veiled_argument
+from fuseboard.cedar.paths import (
+    canonical,
+    canonical_arguments,
+    canonical_uri,
+    is_path_like,
+    spelt_out,
+    veiled,
+    veiled_argument,
+)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +194,14 @@ def test_paths_inside_of_arguments_are_found() -> None:
     arguments = {"edits": [{"path": "/a/./b", "content": "/a/./b"}], "deep": {"file": "x//y"}}
     plain = canonical_arguments(arguments, {"edits", "deep"})
     assert plain == {"edits": [{"path": "/a/b", "content": "/a/./b"}], "deep": {"file": "x/y"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("file:///a b/é", "file:///a%20b/%C3%A9"), ("file:///%C3%A9", "file:///%C3%A9"), ("*/ü?é#~", "*/%C3%BC?%C3%A9#~")],
+)
+def test_what_a_uri_does_not_hold_is_spelt_out_wherever_it_stands(text: str, expected: str) -> None:
+    assert spelt_out(text) == expected
 
 
 def test_a_text_that_is_no_uri_is_no_business_of_uris() -> None:

@@ -119,6 +119,41 @@ def test_a_resource_is_judged_by_its_plain_uri_alone() -> None:
     assert read("file:///data/x") == ("allow", "default")
 
 
+@pytest.mark.parametrize("uri", ["file:///größe.md", "file:///gr%C3%B6%C3%9Fe.md", "https://x/größe?q=ü", "a:ü"])
+def test_a_rule_about_tools_leaves_resources_readable_however_they_are_spelt(uri: str) -> None:
+    rules = compile_rules([FakeRule("no-deploys", tools=("ci__*",))], "allow")
+    assert _decide(rules, Tool("files", uri, uri, Effect.READ), method="resources/read") == ("allow", "default")
+
+
+@pytest.mark.parametrize("written", ["file:///geheim/ü*", "file:///geheim/%C3%BC*", "*/ü*", "*/%C3%BC*"])
+@pytest.mark.parametrize("asked", ["file:///geheim/übung", "file:///geheim/%C3%BCbung"])
+@pytest.mark.parametrize("decide", ["allow", "ask", "deny"])
+def test_a_rule_and_a_caller_may_spell_a_resource_either_way(written: str, asked: str, decide: Any) -> None:
+    rules = compile_rules([FakeRule("r", decide, resources=(written,))], "deny" if decide == "allow" else "allow")
+
+    def read(uri: str) -> str:
+        return _decide(rules, Tool("files", uri, uri, Effect.READ), method="resources/read")[0]
+
+    assert read(asked) == decide
+    assert read("file:///frei/x") != decide
+
+
+@pytest.mark.parametrize("asked", ["file:///geheim/übung", "file:///geheim/%C3%BCbung"])
+@pytest.mark.parametrize("written", ["übung", "%C3%BCbung"])
+def test_a_forbid_in_cedar_holds_for_the_spelling_that_it_names(asked: str, written: str) -> None:
+    source = 'permit (principal, action, resource);\n@id("r") forbid (principal, action == Action::"read", resource)'
+    rules = compile_rules([], "deny", [("x.cedar", f'{source} when {{ resource.name like "*{written}" }};')])
+    denied = _decide(rules, Tool("files", asked, asked, Effect.READ), method="resources/read")[0] == "deny"
+    assert denied is (written == "%C3%BCbung" or not asked.isascii())
+
+
+def test_a_crooked_uri_stays_unreadable_in_other_letters_too() -> None:
+    rules = compile_rules([FakeRule("r", tools=("x",))], "allow")
+    for uri in ("file:///a/../ü", "file:///ü/%2e%2e/b", "file:///ü\n", "file:///%61ü"):
+        said = _decide(rules, Tool("files", uri, uri, Effect.READ), method="resources/read")
+        assert said == ("deny", "canonical-uri")
+
+
 @pytest.mark.parametrize(
     ("default", "rules", "listed"),
     [

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from fuseboard.cedar.rules import compile_rules
-from fuseboard.cedar.slice import ERROR_RULE, Ruling, Settled, Slice
+from fuseboard.cedar.slice import ERROR_RULE, Held, Respelled, Ruling, Settled
 from fuseboard.cedar.text import Decide
 from fuseboard.events import Tool
 from support.judging import ANA, EXAMPLE, READ, WRITE, FakeRule
 
 
-def _slice(*rules: FakeRule, default: Decide = "allow", tool: Tool = READ) -> Slice | Settled:
+def _slice(*rules: FakeRule, default: Decide = "allow", tool: Tool = READ) -> Held:
     return compile_rules(rules, default).slice(ANA, "tools/call", tool)
 
 
@@ -111,3 +111,23 @@ def test_names_inside_of_arguments_are_read_exactly_too() -> None:
     held = _slice(FakeRule(when='context.args has to && context.args.to has path && context.args.to.path like "/x*"'))
     assert held.decide({"to": {"path": "/a", "n": 1}}).decide == "allow"
     assert held.decide({"to": {"path": "/a", "PATH": "/x"}}).rule == ERROR_RULE
+
+
+@pytest.mark.parametrize(
+    ("plain", "asked", "expected"),
+    [
+        pytest.param(Ruling("allow", "p"), Ruling("deny", "default"), "allow", id="the default is no rule's word"),
+        pytest.param(Ruling("allow", "p"), Ruling("deny", "q"), "deny", id="a rule holds back either spelling"),
+        pytest.param(Ruling("allow", "p"), Ruling("ask", "q"), "ask", id="or asks for it"),
+        pytest.param(Ruling("deny", "default"), Ruling("allow", "q"), "deny", id="and lets nothing more through"),
+        pytest.param(Ruling("ask", "p"), Ruling("allow", "q"), "ask", id="nor without a person"),
+    ],
+)
+def test_a_respelled_resource_is_judged_by_its_plain_uri_and_held_back_by_both(
+    plain: Ruling, asked: Ruling, expected: str
+) -> None:
+    held = Respelled(Settled(plain), Settled(asked))
+    assert held.decide({}).decide == expected
+    assert held.decide({}, approved=True).decide == ("allow" if expected == "ask" else expected)
+    assert held.canonical(arguments := {"a": 1}) is arguments
+    assert held.anchored(arguments) is arguments

@@ -58,7 +58,9 @@ def test_the_document_says_what_was_loaded(tmp_path: Path) -> None:
         {"alias": "time", "type": "stdio", "target": "uvx"},
     ]
     assert found["unenforced"] == ["loops"]
-    assert found["notes"] == ["ask refuses until this version has approvals: default"]
+    (note,) = found["notes"]
+    assert note.startswith("a person is asked about default: by ")
+    assert note.endswith(", for 45 s at most; without an answer the call is denied")
     assert found["findings"] == []
     assert "cedar" not in found
     assert len(found["digest"]) == 12

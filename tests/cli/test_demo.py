@@ -49,6 +49,12 @@ def test_the_story_goes_as_told_and_the_ledger_says_the_same(tmp_path: Path) -> 
     assert [call["verdict"] for call in found["calls"]] == [call.ends.verdict for call in CALLS]
     mended = next(call for call in found["calls"] if call["exposed"] == "tickets__open_ticket" and not call["final"])
     assert mended["arguments"] == {"title": "Checkout answers 502 since 2.4.1", "severity": 1, "service": "checkout"}
+    # A person let it go on, and it did, as the same run.
+    assert {call["run"] for call in found["calls"]} == {found["run"]["run"]}
+    runs = json.loads(run(tmp_path, "status", "--json", "--state", "state").stdout)["runs"]
+    assert [(one["run"], one["state"], one["why"]) for one in runs] == [
+        (found["run"]["run"], "running", "it found why"),
+    ]
     # The ledger outlives the demo, and everything else is gone.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
     assert found["explained"] in run(tmp_path, "trace", "why", found["explained"], "--state", "state").stdout
@@ -62,6 +68,8 @@ def test_it_tells_the_story_the_timeline_and_the_why_in_plain_text(tmp_path: Pat
     for chapter in CHAPTERS:
         assert f"\n{chapter.title}\n" in story
     assert "✗ files__read_file  denied by no-secret-files" in story
+    assert "‖ files__list_files  held by run.paused" in story
+    assert re.search(r"\$ fuseboard resume (r-\w+) --calls \+6 .*\n +\1 goes on\n", story)
     timeline, _, why = rest.partition("\n\n")
     assert [line.split()[1] for line in timeline.splitlines() if re.match(r" +\d+  ", line)] == [c.tool for c in CALLS]
     assert why.startswith("files__read_file  DENY by permissions / no-secret-files")

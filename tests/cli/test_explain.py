@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.approvals import APPROVED, PENDING, Approval, of_call
+from fuseboard.checkpoint import EXPOSED
 from fuseboard.cli.explain import explain
 from fuseboard.config import digest, load
 from fuseboard.events import Caller, Tool
@@ -194,3 +195,12 @@ def test_a_tool_that_is_not_listed_is_noted_with_the_one_that_was_probably_meant
     found = json.loads(run(tmp_path, "eco", "--json", text=text).stdout)
     assert found["tool"]["listed"] is False
     assert "raw lists no such tool - did you mean 'echo'?" in found["notes"]
+
+
+@pytest.mark.parametrize(("arguments", "outcome"), [('{"summary": "half way"}', "sent"), ('{"summary": 7}', "refused")])
+def test_our_own_tool_is_judged_by_its_definition_where_it_is_offered(
+    tmp_path: Path, arguments: str, outcome: str
+) -> None:
+    found = document(tmp_path, EXPOSED, arguments, text=CONFIG + "checkpoint: {offer: true}\n")
+    assert (found["outcome"], found["tool"]["effect"]) == (outcome, "read")
+    assert run(tmp_path, EXPOSED, arguments, "--offline").exit_code == 2  # else it is no server's

@@ -11,6 +11,8 @@ import pytest
 from fuseboard import approvals
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.approvals import INDEX, PENDING, Approval, approval_key
+from fuseboard.checkpoint import Note
+from fuseboard.reviews import RunState
 from fuseboard.state import EMPTY
 from support.judging import DEPLOY, call
 from support.proxy import fuseboard
@@ -63,3 +65,21 @@ async def test_an_empty_inbox(tmp_path: Path) -> None:
     await store.commit([], EMPTY, None, at=time.time())
     await store.close()
     assert json.loads((await fuseboard("inbox", "--json", state=tmp_path)).stdout) == {"pending": []}
+
+
+async def test_a_run_that_waits_is_shown_with_what_its_agent_said(tmp_path: Path) -> None:
+    at = time.time()
+    bound = approvals.of_pause("r1", RunState(state="paused", at=at))
+    asked = Approval(bound.id, bound, PENDING, 1, "t", "destructive", "half used", "{}", ("cli",), at, at + 600)
+    store = SqliteStore.open(tmp_path / "ledger.db")
+    note = Note(at, "half way", left=("test\x1b[2J",))
+    writes = [*approvals.opened(asked, EMPTY, at=at), note.written("r1", ttl_s=600.0)]
+    assert await store.commit(writes, EMPTY, None, at=at, durable=True)
+    await store.close()
+    text = (await fuseboard("inbox", state=tmp_path)).stdout.decode()
+    assert [line.partition(": ")[2] for line in text.splitlines() if "the agent said at" in line] == [
+        "half way",
+        "left: test\\x1b[2J",
+    ]
+    listed = json.loads((await fuseboard("inbox", "--json", state=tmp_path)).stdout)
+    assert listed["checkpoints"]["r1"] == note.to_json()

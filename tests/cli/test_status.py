@@ -12,6 +12,7 @@ import anyio
 
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.approvals import PENDING, Approval, Binding, opened
+from fuseboard.checkpoint import Note
 from fuseboard.cli.status import lines, look
 from fuseboard.reviews import RunState
 from fuseboard.spending import told
@@ -19,6 +20,7 @@ from fuseboard.state import EMPTY, Reserve, Settle, Write
 from support.frame_log import FrameLog
 from support.ledger_entries import RUN, proposed, record
 from support.proxy import PROGRAM, Proxy, fuseboard, served, wrapped
+from support.raw_transports import streamable
 from support.raw_ways import meeting
 from support.servers import raw_command
 
@@ -225,3 +227,37 @@ async def test_the_limits_of_a_running_proxy_are_known_to_those_who_look_on(tmp_
         found = json.loads(await proxy.cli("status", "--json"))
         assert found["runs"][0]["budgets"]["calls"] == {"used": 1, "held": 0, "limit": 77}
         assert "calls 1/77" in await proxy.cli("trace", "show", "last")
+
+
+def test_a_run_is_shown_with_what_its_agent_said_last(tmp_path: Path) -> None:
+    pause = RunState().paused(at=5.0, by="ana", why="too quick")
+    remember(tmp_path, pause.written(RUN), Note(1.0, "half \x1b[2J way").written(RUN, ttl_s=600.0))
+    found = look(tmp_path, 10)
+    assert found["runs"][0]["checkpoint"]["summary"] == "half \x1b[2J way"
+    assert "the agent said at" in text(found)
+    assert "half \\x1b[2J way" in text(found)
+
+
+async def test_the_limits_of_a_signed_run_are_those_of_its_token_and_of_the_configuration(tmp_path: Path) -> None:
+    """A token is nobody's to keep, so what it states is written down when it is first seen, and outlives a restart."""
+    program, *arguments = raw_command(FrameLog(tmp_path / "log"))
+    limits = {"calls": 7, "money": 3.0, **dict.fromkeys(("time", "output", "tokens"))}
+    config = {"servers": {"raw": {"command": program, "args": arguments}}, "run": limits}
+    signed = json.loads(
+        (await fuseboard("run", "new", "--budget", "calls=5", "--json", state=tmp_path / "state")).stdout
+    )
+    for _ in range(2):
+        async with served(config, tmp_path) as proxy:
+            async with streamable(proxy.base + signed["path"]) as client:
+                await client.call("echo")
+            (run,) = json.loads(await proxy.cli("status", "--json"))["runs"]
+    assert run["run"] == signed["run"]
+    assert {unit: of["limit"] for unit, of in run["budgets"].items()} == {
+        "calls": 5,
+        "money": 3,
+        "output_bytes": None,
+        "tokens": None,
+        "time_s": None,
+    }
+    assert (run["budgets"]["calls"]["used"], run["calls"]) == (2, 2)
+    assert "calls 2/5" in (await fuseboard("status", state=tmp_path / "state")).stdout.decode()

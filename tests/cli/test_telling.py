@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.text import Text
 
-from fuseboard.adapters.demo.story import Answer, Call, Chapter, Look, Step, denied, held
+from fuseboard.adapters.demo.story import Answer, Call, Chapter, Look, Step, Verb, denied, held
 from fuseboard.cli.telling import Teller
 
 LOOK = Look("The agent looks around.", hidden=("secret", "listed"))
@@ -82,3 +82,15 @@ def test_it_opens_with_the_task_and_closes_with_what_to_do_next() -> None:
     plain = [line.plain for line in lines]
     assert "Its task: Mend it." in plain
     assert plain[-2:] == ["The story went as told: 1 call in 1.5s.  Go on with", "  fuseboard trace show last"]
+
+
+def test_what_a_person_does_is_told_as_it_was_typed_and_what_it_printed() -> None:
+    verb = Verb("A person looks.", ("resume", "{run}", "--why", "it is fine"))
+    printed = "a-1  let it go on\n  why: half \x1b[2Jof it\nr-1 goes on"
+    assert told((verb, Answer(printed, words=verb.of("r-1")))) == [
+        "  ·  A person looks.",
+        "     $ fuseboard resume r-1 --why 'it is fine'",
+        "       a-1  let it go on",
+        "         why: half \\x1b[2Jof it",
+        "       r-1 goes on",
+    ]

@@ -161,6 +161,24 @@ async def test_tail_gives_each_call_once_and_when_it_has_ended(tmp_path: Path) -
     await store.close()
 
 
+async def test_tail_tells_of_a_call_that_waits_and_of_what_came_of_it(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "ledger.db")
+
+    async def write(*entries: Entry) -> None:
+        for entry in entries:
+            assert await store.commit((), EMPTY, entry, at=BEGAN, durable=True)
+
+    await write(denied("d-0"), denied("d-1", verdict="hold"))
+    with LedgerReader(tmp_path / "ledger.db") as ledger:
+        calls = follow(ledger, 1, lambda: None)
+        assert [(call := next(calls)).id, call.verdict] == ["d-1", "hold"]
+        await write(proposed("d-1"), denied("d-2", verdict="hold"))
+        assert [(call := next(calls)).id, call.verdict] == ["d-2", "hold"]
+        await write(concluded("d-1"), denied("d-2"))
+        assert [(call.id, call.verdict) for call in (next(calls), next(calls))] == [("d-1", "allow"), ("d-2", "deny")]
+    await store.close()
+
+
 def test_ctrl_c_leaves_quietly(state: Path) -> None:
     command = [*TRACE, "tail", "--json", "-n", "3", "--state", str(state)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

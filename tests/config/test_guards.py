@@ -72,3 +72,19 @@ limits: {body: 1MB, frame: 2MB, headers: 3KB, depth: 64, sessions: 5, session_id
 def test_what_is_out_of_bounds(tmp_path: Path, text: str, message: str) -> None:
     (found,) = findings(tmp_path, SERVERS + text)
     assert found.split(" ", 1)[1] == message
+
+
+@pytest.mark.parametrize(
+    ("text", "offer", "counts"),
+    [("", False, False), ("{offer: true}", True, False), ("{offer: true, counts: true}", True, True)],
+)
+def test_the_tool_of_our_own_is_offered_and_counts_only_when_told_so(
+    tmp_path: Path, text: str, offer: bool, counts: bool
+) -> None:
+    found = loaded(tmp_path, SERVERS + (f"checkpoint: {text}" if text else "")).checkpoint
+    assert (found.offer, found.counts) == (offer, counts)
+
+
+def test_what_is_not_offered_cannot_count(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, SERVERS + "checkpoint: {counts: true}")
+    assert "expected `offer: true`" in str(finding)

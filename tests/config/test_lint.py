@@ -100,3 +100,19 @@ rules:
     assert spots == {("plain", None): (4, 9), ("plain", 6): (5, 16), ("quoted", 6): (7, 30), ("block", 3): (9, 11)}
     assert str(placed(config, Said(cedar, "typo", line=2, column=1))).startswith(f"{cedar}:2:1: typo\n    2 | fobrid")
     assert placed(config, Said("policy-id")).message == "policy-id: m"
+
+
+@pytest.mark.parametrize(("offered", "found"), [(True, ()), (False, ("rules[0].tools[0]", "rules[1].upstream[0]"))])
+def test_a_rule_may_speak_of_our_own_tool_where_it_is_offered(
+    tmp_path: Path, offered: bool, found: tuple[str, ...]
+) -> None:
+    rules = "rules: [{id: a, tools: fuseboard__checkpoint, decide: deny}, {id: b, upstream: fuseboard, decide: deny}]\n"
+    config = loaded(tmp_path, f"{TWO}{rules}" + ("checkpoint: {offer: true}" if offered else ""))
+    assert tuple(finding.path for finding in lint(config)) == found
+
+
+def test_a_milestone_cannot_name_our_own_tool(tmp_path: Path) -> None:
+    """That is for `checkpoint.counts` to say."""
+    text = f"{TWO}checkpoint: {{offer: true}}\nmilestones: [{{tool: fuseboard__checkpoint}}]"
+    (finding,) = lint(loaded(tmp_path, text))
+    assert finding.path == "milestones[0].tool"

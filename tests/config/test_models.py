@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from fuseboard.config import Config, Secret, StdioServer
 from fuseboard.config.schema import field_docs
 from fuseboard.config.section import Section
-from support.config_files import SERVERS, loaded
+from support.config_files import SERVERS, findings, loaded
 
 ENV = {"TOKEN": "gh-s3cret-token", "HOME": "/", "ARG": "arg-s3cret", "URLKEY": "url-s3cret"}
 TEXT = """\
@@ -71,3 +71,10 @@ def _sections(section: type[Section] = Section) -> list[type[Section]]:
 def test_every_field_is_documented_under_itself(section: type[Section]) -> None:
     documented = field_docs(section)
     assert not [name for name in section.model_fields if not documented.get(name)]
+
+
+def test_the_tool_of_our_own_and_a_server_cannot_both_have_the_name(tmp_path: Path) -> None:
+    servers = "servers: {fuseboard: {command: x}}\n"
+    assert "fuseboard" in loaded(tmp_path, servers).servers
+    (finding,) = findings(tmp_path, servers + "checkpoint: {offer: true}")
+    assert "checkpoint: found a server named 'fuseboard'" in finding

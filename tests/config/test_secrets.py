@@ -143,6 +143,15 @@ def test_short_values_and_paths_that_exist_are_not_struck_out(tmp_path: Path) ->
         (("store",), True, False),
         (("rules", 0, "say"), False, False),
         (("run", "tokens"), False, False),
+        (("principal", "tokens"), False, False),
+        (("principal", "ana", "token"), False, True),
+        (("identity", "meta_key"), False, False),
+        (("identity", "baggage_key"), False, False),
+        (("identity", "key"), False, True),
+        (("auth", "tokens"), False, True),
+        (("servers", "x", "bridge"), False, False),
+        (("servers", "x", "agent"), False, False),
+        (("servers", "x", "limits", "tokens"), False, False),
     ],
 )
 def test_places(path: tuple[str | int, ...], references: bool, sensitive: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fuseboard.accounts import standing
 from fuseboard.adapters.stores.table import Table
 from fuseboard.budgets import allowance
 from fuseboard.config.units import Rate
@@ -15,6 +16,7 @@ from fuseboard.events import CallProposed, CallReturned
 from fuseboard.policies.budgets import RESERVE_BYTES, BudgetPolicy
 from fuseboard.reviews import RunState
 from fuseboard.state import EMPTY
+from fuseboard.stated import Stated
 from fuseboard.verdicts import Allow, Deny, Verdict
 from support.judging import DEPLOY, READ, call
 
@@ -33,8 +35,16 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Principal:
-    calls: int | None = 1000
+class Shared:
+    """Limits of a principal's runs together, or of all runs at one upstream."""
+
+    calls: int | None = None
+    time_s: float | None = None
+    output_bytes: int | None = None
+    tokens: int | None = None
+    money: float | None = None
+    parallel: int | None = None
+    rate: Rate | None = None
     window_s: float = 900.0
 
 
@@ -43,7 +53,7 @@ class Ledger:
     """A store's table with one policy before it: calls are judged, admitted and settled as the exchange does it."""
 
     run: Run = field(default_factory=Run)
-    principal: Principal = field(default_factory=Principal)
+    principal: Shared = field(default_factory=lambda: Shared(calls=1000))
     at: float = 1000.0
     calls: int = 0
 
@@ -63,8 +73,8 @@ class Ledger:
             assert self.table.apply(verdict.writes, read, at=event.at) is not None
         return verdict
 
-    def settle(self, event: CallProposed, *, result_bytes: int = 0, truth: str = "ok") -> None:
-        verdict = self.policy.decide(CallReturned(self.at, event, truth, None, result_bytes), EMPTY)
+    def settle(self, event: CallProposed, *, result_bytes: int = 0, truth: str = "ok", late: bool = False) -> None:
+        verdict = self.policy.decide(CallReturned(self.at, event, truth, None, result_bytes, late), EMPTY)
         assert self.table.apply(verdict.writes, EMPTY, at=self.at) is not None
 
     def use(self, *, result_bytes: int = 0, **facts: Any) -> Verdict:
@@ -97,7 +107,7 @@ def test_calls_under_way_count_before_they_are_settled() -> None:
 
 
 def test_a_new_run_of_the_same_principal_draws_on_the_same_allowance() -> None:
-    ledger = Ledger(principal=Principal(calls=4))
+    ledger = Ledger(principal=Shared(calls=4))
     for run in ("a", "b", "c", "d"):
         assert isinstance(ledger.use(run=run), Allow)
     refusal = denied(ledger.use(run="e"))
@@ -106,7 +116,7 @@ def test_a_new_run_of_the_same_principal_draws_on_the_same_allowance() -> None:
 
 
 def test_the_allowance_comes_back_when_its_window_is_over() -> None:
-    ledger = Ledger(principal=Principal(calls=1, window_s=900))
+    ledger = Ledger(principal=Shared(calls=1, window_s=900))
     assert isinstance(ledger.use(run="a"), Allow)
     ledger.at += 890
     assert isinstance(ledger.use(run="b"), Deny)
@@ -115,13 +125,28 @@ def test_the_allowance_comes_back_when_its_window_is_over() -> None:
 
 
 def test_what_is_not_stated_for_the_principal_is_five_times_the_run_s() -> None:
-    assert allowance(Run(calls=3, output_bytes=10), Principal(calls=7)).ceilings == {"calls": 7, "output_bytes": 50}
+    assert allowance(Run(calls=3, output_bytes=10), Shared(calls=7)).ceilings == {"calls": 7, "output_bytes": 50}
 
 
 def test_output_is_counted_as_it_came_and_passes_its_ceiling_by_no_more_than_one_result() -> None:
     ledger = Ledger(Run(calls=None, output_bytes=1_000_000))
     assert isinstance(ledger.use(result_bytes=990_001), Allow)
     assert denied(ledger.use(result_bytes=1)).rule == "run.output"
+
+
+def test_what_comes_late_of_a_task_is_output_and_no_second_call() -> None:
+    ledger = Ledger(Run(calls=3, output_bytes=1000, money=1.0), principal=Shared(calls=9, output_bytes=5000))
+    event = ledger.propose(tool=replace(DEPLOY, cost=0.25))
+    ledger.ask(event)
+    ledger.settle(event, result_bytes=50, truth="task")
+    ledger.settle(event, result_bytes=940, late=True)
+    for key in ledger.policy.keys(event)[::2]:
+        now = standing(ledger.table.read([key], at=ledger.at).get(key), at=ledger.at, window_s=900)
+        assert now.used["output_bytes"] == 990
+        assert (now.used["calls"], now.used["money"], set(now.held)) == (1, 0.25, set())
+    assert isinstance(ledger.use(), Allow)
+    ledger.settle(event, result_bytes=10, late=True)  # past its ceiling: it has come, and cannot be refused
+    assert denied(ledger.use()).rule == "run.output"
 
 
 def test_parallel_calls_hold_back_what_they_may_return() -> None:
@@ -208,9 +233,34 @@ def test_what_a_review_granted_counts() -> None:
 
 def test_a_signed_run_has_the_limits_of_its_token() -> None:
     ledger = Ledger()
-    stated = {"calls": 5.0}
+    stated = Stated({"calls": 5.0})
     assert all(isinstance(ledger.use(signed=True, stated=stated), Allow) for _ in range(5))
     assert denied(ledger.use(signed=True, stated=stated)).facts["limit"] == 5
+
+
+@pytest.mark.parametrize(
+    ("stated", "facts", "rule"),
+    [
+        pytest.param(Stated(depth=2), {"depth": 2}, "run.depth", id="less depth"),
+        pytest.param(Stated(depth=9), {"depth": 8}, None, id="more depth"),
+        pytest.param(Stated(parallel=1), {}, "run.parallel", id="fewer at once"),
+        pytest.param(Stated(parallel=9), {}, None, id="more at once"),
+        pytest.param(Stated(pace=(60.0, 1), rate="1/min"), {}, "run.rate", id="a slower rate"),
+        pytest.param(Stated(), {}, None, id="nothing"),
+    ],
+)
+def test_its_token_sets_every_limit_of_a_signed_run(stated: Stated, facts: dict[str, int], rule: str | None) -> None:
+    ledger = Ledger(run=Run(depth=4, parallel=2))
+    under_way = ledger.propose(signed=True, stated=stated)
+    ledger.ask(under_way)
+    verdict = ledger.ask(ledger.propose(signed=True, stated=stated, **facts))
+    assert (verdict.rule if isinstance(verdict, Deny) else None) == rule
+
+
+def test_what_its_token_does_not_state_is_as_configured() -> None:
+    ledger = Ledger()
+    refusal = [ledger.use(signed=True, stated=Stated({"money": 9.0}, parallel=2)) for _ in range(4)][-1]
+    assert denied(refusal).rule == "run.calls"
 
 
 @pytest.mark.parametrize("truth", ["lost", "timeout", "cancelled", "error"])

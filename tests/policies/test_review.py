@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fuseboard.events import CallReturned
+from fuseboard.checkpoint import EXPOSED, TOOL, UPSTREAM
+from fuseboard.events import CallReturned, Tool
 from fuseboard.policies.review import ReviewPolicy
 from fuseboard.reviews import RunState
 from fuseboard.state import EMPTY, Add, Put, Snapshot
+from fuseboard.stated import Stated
 from fuseboard.verdicts import Allow, Deny, Hold, Verdict
 from support.judging import DEPLOY, READ, call
 
@@ -107,7 +109,14 @@ def test_a_milestone_since_the_last_review_spares_the_next() -> None:
 
 
 def test_a_signed_run_is_measured_by_its_own_limits() -> None:
-    assert judge({"calls": 9}, stated={"calls": 100.0}) == Allow()
+    assert judge({"calls": 9}, stated=Stated({"calls": 100.0})) == Allow()
+    assert isinstance(judge({"calls": 9}, stated=Stated({"money": 1.0})), Hold)
+
+
+def test_a_signed_run_is_paused_where_its_token_says() -> None:
+    assert judge({"calls": 8}, stated=Stated(pause_at=0.9)) == Allow()
+    assert isinstance(judge({"calls": 9}, stated=Stated(pause_at=0.9)), Hold)
+    assert isinstance(judge({"calls": 1}, stated=Stated(pause_at=0.1)), Hold)
 
 
 def test_the_later_rounds_of_a_call_are_not_paused_in_the_middle() -> None:
@@ -123,3 +132,14 @@ def test_a_milestone_is_a_result_that_can_be_seen(tool: Any, truth: str, reached
     verdict = policy.decide(CallReturned(1.0, call(tool), truth, None), EMPTY)
     assert [write.key for write in verdict.writes] == (["milestones/r1"] if reached else [])
     assert all(isinstance(write, Add) for write in verdict.writes)
+
+
+@pytest.mark.parametrize(("offered", "counts"), [(False, True), (True, False)])
+def test_no_glob_counts_our_own_checkpoint_but_a_server_of_that_name_is_its_own_affair(
+    offered: bool, counts: bool
+) -> None:
+    ours = Tool(UPSTREAM, TOOL, EXPOSED)
+    policy = ReviewPolicy(Run(), (Goal("*"),), offered=offered)
+    verdict = policy.decide(CallReturned(1.0, call(ours), "ok"), EMPTY)
+    assert isinstance(verdict, Allow)
+    assert (verdict.rule == "milestone") is counts

@@ -386,6 +386,26 @@ async def test_one_that_is_slow_to_start_is_announced_when_it_is_there() -> None
         assert await client.listed() == ["one__look", "two__look", "three__look"]
 
 
+@pytest.mark.parametrize("later_s", [0.0, 2.5], ids=["at the start", "while it starts"])
+@pytest.mark.parametrize("era", Era)
+async def test_one_that_takes_three_seconds_to_start_is_in_the_first_list(era: Era, later_s: float) -> None:
+    """Clients that never list again would do without it for as long as they live."""
+    servers = three()
+    servers[0].gate = gate = anyio.Event()
+    async with playing(*servers) as play, anyio.create_task_group() as tasks:
+
+        async def comes_up() -> None:
+            await anyio.sleep(3)
+            gate.set()
+
+        tasks.start_soon(comes_up)
+        if later_s:
+            tasks.start_soon(play.arrive().initialize)
+            await anyio.sleep(later_s)
+        client = await play.connect(era)
+        assert await client.listed() == ["one__look", "two__look", "three__look"]
+
+
 async def test_those_that_are_there_at_once_are_not_announced() -> None:
     async with playing(*three()) as play:
         client = await play.connect()

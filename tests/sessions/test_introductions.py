@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fuseboard.sessions.introductions import merged_capabilities, merged_instructions
+from fuseboard.sessions.introductions import merged_capabilities, merged_instructions, with_tools
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,17 @@ def test_merging_changes_none_of_the_originals() -> None:
 )
 def test_instructions_stand_under_their_aliases(each: dict[str, Any], merged: dict[str, str]) -> None:
     assert merged_instructions(each) == merged
+
+
+@pytest.mark.parametrize(
+    ("introduction", "told"),
+    [
+        (b'{"capabilities": {"tools": {}}}', b'{"capabilities": {"tools": {}}}'),
+        (b'{"capabilities":{"prompts":{}},"v":1.10}', b'{"capabilities":{"prompts":{},"tools":{}},"v":1.10}'),
+        (b'{"v":1.10}', b'{"v":1.10,"capabilities":{"tools":{}}}'),
+        (b'{"capabilities": 7}', b'{"capabilities": 7}'),
+        (b"[]", b"[]"),
+    ],
+)
+def test_tools_of_our_own_are_promised_where_the_upstream_has_none(introduction: bytes, told: bytes) -> None:
+    assert with_tools(introduction) == told

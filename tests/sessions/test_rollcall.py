@@ -39,7 +39,8 @@ async def waited(comes: dict[str, float], goes: dict[str, float] | None = None, 
         pytest.param({"a": 0.2}, {"b": 0.4}, 0.4, id="one is known not to come: until that is known"),
         pytest.param({"a": 0.2, "slow": 99}, {}, 0.2 + STRAGGLERS_S, id="one is slow: a little longer than the first"),
         pytest.param({"slow": 99, "slower": 99}, {}, GRACE_S, id="nobody comes: the whole grace"),
-        pytest.param({"a": 4.8, "slow": 99}, {}, GRACE_S, id="never longer than the grace"),
+        pytest.param({"a": 0.2, "node": 3.0}, {}, 3.0, id="one takes its time to start: until it is there"),
+        pytest.param({"a": 4.2, "slow": 99}, {}, GRACE_S, id="never longer than the grace"),
         pytest.param({}, {"a": 0.1, "b": 0.3}, 0.3, id="all are known not to come: no longer than that"),
     ],
 )
@@ -52,7 +53,7 @@ async def test_how_long_one_waits(comes: dict[str, float], goes: dict[str, float
     [
         pytest.param({"a": 0.2, "known": 3.0}, 3.0, id="one that is known to be up is waited for"),
         pytest.param({"a": 0.2, "known": 99}, GRACE_S, id="but never longer than the grace"),
-        pytest.param({"a": 0.2, "known": 2.0, "slow": 99}, 2.0, id="the unknown are not waited for with it"),
+        pytest.param({"a": 0.2, "known": 4.0, "slow": 99}, 4.0, id="the unknown are not waited for with it"),
     ],
 )
 async def test_those_known_to_be_up_are_waited_for(comes: dict[str, float], takes: float) -> None:

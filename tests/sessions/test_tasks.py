@@ -8,9 +8,14 @@ from typing import Any
 import anyio
 import pytest
 
+from fuseboard.accounts import standing
+from fuseboard.config.guards import PrincipalLimits, RunLimits
 from fuseboard.era import Era
 from fuseboard.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
+from fuseboard.pipeline import Fuses
 from fuseboard.ports import Reply, Result
+from fuseboard.sessions.tasks import LIST_BYTES
+from fuseboard.upstreams.listing import LIST_TIMEOUT_S
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, result
 from support.playbook import FakeClient, Play, RpcError, playing
 from support.virtual_time import anyio_backend
@@ -92,6 +97,22 @@ def history(play: Play) -> list[tuple[str, str]]:
     return [(entry.id, str(entry.truth)) for entry in play.concluded]
 
 
+@pytest.mark.parametrize("era", Era)
+async def test_what_comes_of_a_task_is_charged_once(era: Era) -> None:
+    tea = {"content": [{"type": "text", "text": "tea" * 1000}], "structuredContent": {"sum": 3}}
+    fuses = Fuses(RunLimits.model_validate({"pause_at": None}), PrincipalLimits(), ())
+    async with playing(lab(came_of_it=tea), fuses=fuses) as play:
+        client = await play.connect(era=era)
+        id = await begin(client)
+        await finish(client, id)
+        await finish(client, id)
+        begun, came = play.concluded
+        key = f"run/{play.proposed[0].run}"
+        used = standing((await play.store.read([key], at=play.board.now())).get(key), at=play.board.now()).used
+        assert came.result_bytes > 3000
+        assert (used["calls"], used["output_bytes"]) == (1, begun.result_bytes + came.result_bytes)
+
+
 # One upstream: the bytes stay as they are.
 
 
@@ -106,7 +127,7 @@ async def test_a_task_ends_in_the_record_of_the_call_that_began_it(era: Era) -> 
         assert {"policy": "task", "verdict": "allow", "rule": None, "facts": {"id": "t-1"}} in play.concluded[0].checks
         assert (await finish(client, id))["content"] == DONE["content"]
         assert history(play) == [(proposed.id, "task"), (proposed.id, "ok")]
-        assert [check["policy"] for check in play.concluded[1].checks] == ["schema", "permissions", "exposure", "task"]
+        assert [check["policy"] for check in play.concluded[1].checks] == ["schema", "task"]
         assert len(play.proposed) == 1
 
 
@@ -430,6 +451,52 @@ async def test_the_lists_of_several_upstreams_are_one() -> None:
             await begin(client, f"{alias}__brew")
         listed = await client.request("tasks/list")
         assert listed == {"tasks": [old_task("tea__t-1"), old_task("coffee__t-1")]}
+
+
+async def test_a_list_that_never_ends_is_followed_for_a_while_and_costs_the_others_nothing() -> None:
+    tea, coffee = lab("tea"), lab("coffee")
+
+    async def endless(asked: Asked) -> Reply:
+        if asked.value.get("cursor") is None:
+            return result({"tasks": [old_task("t-1")], "nextCursor": "more"})
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    tea.acts["tasks/list"] = endless
+    coffee.acts["tasks/list"] = answers({"tasks": [old_task("t-1")]})
+    async with playing(tea, coffee) as play:
+        client = await play.connect()
+        for alias in ("tea", "coffee"):
+            await begin(client, f"{alias}__brew")
+        with anyio.fail_after(LIST_TIMEOUT_S + 1):
+            listed = await client.request("tasks/list")
+        assert listed == {"tasks": [old_task("tea__t-1"), old_task("coffee__t-1")]}
+
+
+async def test_a_list_takes_no_more_than_its_room() -> None:
+    tea, coffee = lab("tea"), lab("coffee")
+    page = {"tasks": [old_task("t-1") | {"x": "x" * 1_000_000}], "nextCursor": "and so on"}
+    tea.acts["tasks/list"] = answers(page)
+    coffee.acts["tasks/list"] = answers({"tasks": [old_task("t-1")]})
+    async with playing(tea, coffee) as play:
+        client = await play.connect()
+        for alias in ("tea", "coffee"):
+            await begin(client, f"{alias}__brew")
+        listed = (await client.request("tasks/list"))["tasks"]
+        assert len(listed) == LIST_BYTES // 2 // 1_000_000 + 1
+        assert listed[-1] == old_task("coffee__t-1")
+
+
+@pytest.mark.parametrize("odd", [{}, {"tasks": {}}, {"tasks": [], "nextCursor": None}, []], ids=str)
+async def test_an_odd_list_costs_the_others_nothing(odd: Any) -> None:
+    tea, coffee = lab("tea"), lab("coffee")
+    tea.acts["tasks/list"] = answers(result(odd))
+    coffee.acts["tasks/list"] = answers({"tasks": [old_task("t-1")]})
+    async with playing(tea, coffee) as play:
+        client = await play.connect()
+        await begin(client, "coffee__brew")
+        assert await client.request("tasks/list") == {"tasks": [old_task("coffee__t-1")]}
+        assert len([asked for asked in tea.asked if asked.method == "tasks/list"]) == 1
 
 
 async def test_where_no_upstream_lists_tasks_the_method_is_not_found() -> None:

@@ -40,6 +40,7 @@ from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
 from fuseboard.state import Snapshot, Write
 from fuseboard.tokens import Tokens
+from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
 from support.fake_server import FakeServer
@@ -199,7 +200,8 @@ class Play:
 
     @property
     def proposed(self) -> list[Proposed]:
-        return [entry for entry in self.store.entries if isinstance(entry, Proposed)]
+        """One record a call, as it stands: that of a call which waits is written anew when the wait is over."""
+        return list({entry.id: entry for entry in self.store.entries if isinstance(entry, Proposed)}.values())
 
     @property
     def concluded(self) -> list[Concluded]:
@@ -223,7 +225,10 @@ async def playing(
     page: str | None = None,
     notices: tuple[Callable[[Approval], None], ...] = (),
 ) -> AsyncIterator[Play]:
-    """A board in front of the servers; ``rules``, ``default``, ``mode`` as in a configuration, ``fuses`` its limits."""
+    """A board in front of the servers; ``rules``, ``default``, ``mode`` as in a configuration, ``fuses`` its limits.
+
+    Fuses with a ``checkpoint`` offer that tool.
+    """
     kept = store or MemoryStore()
     counter = iter(range(1 << 30))
     ids = Ids(lambda bits: next(counter))
@@ -239,7 +244,9 @@ async def playing(
         )
         upstreams = {server.alias: _upstream(server, len(servers)) for server in servers}
         identity = Identity(Runs(ids.run), Claims(TOKENS), kept, lambda bits: next(counter))
-        board = Board(upstreams, exchange, identity, tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S)
+        offered = fuses is not None and fuses.checkpoint is not None and fuses.checkpoint.offer
+        own = OwnTools(_clock) if offered else None
+        board = Board(upstreams, exchange, identity, tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S, own=own)
         with anyio.fail_after(PATIENCE_S):
             yield Play(board, servers, kept)
             await board.close()

@@ -120,6 +120,12 @@ async def test_during_the_pause_nothing_is_tried_and_the_reason_is_told(stage: S
     assert stage.health.failures == 3
 
 
+async def test_a_short_pause_is_not_told_as_none(stage: Stage) -> None:
+    stage.upstream.failed(DOWN)
+    with pytest.raises(UpstreamUnreachable, match="it will be tried again in 1 s"):
+        await stage.connect()
+
+
 async def test_after_it_the_next_try_may_succeed(stage: Stage) -> None:
     stage.upstream.failed(DOWN)
     stage.clock.now_s += 0.5

@@ -5,45 +5,24 @@ from __future__ import annotations
 import json
 import re
 import urllib.error
-import urllib.parse
-import urllib.request
-from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import mcp.types as types
 import pytest
 from mcp import Client
 
-from support.frame_log import FrameLog
-from support.proxy import Proxy, served
+from support.asking import Clerk, configuration, link, waiting
+from support.proxy import served
 from support.raw_ways import meeting
 from support.sdk_client import words
-from support.servers import raw_command
-
-RULES = [{"id": "echoes-need-a-person", "tools": "raw__echo", "decide": "ask"}]
 
 
 @pytest.fixture(params=["legacy", "auto"])
 def sdk_era(request: pytest.FixtureRequest) -> str:
     """As the SDK's client calls the eras: ``auto`` takes the newer one wherever it is spoken."""
     return str(request.param)
-
-
-def configuration(folder: Path, **approvals: Any) -> dict[str, Any]:
-    program, *arguments = raw_command(FrameLog(folder / "log"))
-    return {"servers": {"raw": {"command": program, "args": arguments}}, "rules": RULES, "approvals": approvals}
-
-
-async def waiting(proxy: Proxy) -> dict[str, Any]:
-    with anyio.fail_after(30):
-        while True:
-            if (proxy.state / "ledger.db").exists():
-                pending = json.loads(await proxy.cli("inbox", "--json"))["pending"]
-                if pending:
-                    return dict(pending[0])
 
 
 @pytest.mark.parametrize("era", ["2025-11-25", "2026-07-28"])
@@ -59,33 +38,6 @@ async def test_the_command_line_answers_a_call_that_waits(era: str, tmp_path: Pa
         assert (fact["through"], fact["say"]) == ("cli", "fine")
 
 
-class Browser:
-    """As much of one as the pages need: cookies, redirects, forms."""
-
-    def __init__(self, base: str) -> None:
-        self._base = base
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-
-    async def get(self, url: str) -> str:
-        return await self._open(urllib.request.Request(url))
-
-    async def send(self, path: str, page: str, **fields: str) -> str:
-        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', page))
-        data = urllib.parse.urlencode({**hidden, **fields}).encode()
-        return await self._open(urllib.request.Request(self._base + path, data, {"Origin": self._base}))
-
-    async def _open(self, request: urllib.request.Request) -> str:
-        def fetch() -> str:
-            try:
-                with self._opener.open(request, timeout=10) as answer:
-                    return str(answer.read().decode())
-            except urllib.error.HTTPError as refused:
-                refused.close()  # it holds the connection
-                raise
-
-        return await anyio.to_thread.run_sync(fetch)
-
-
 async def test_the_page_answers_a_call_that_waits(tmp_path: Path) -> None:
     async with (
         served(configuration(tmp_path, via=["web"]), tmp_path) as proxy,
@@ -95,15 +47,13 @@ async def test_the_page_answers_a_call_that_waits(tmp_path: Path) -> None:
         asked = await waiting(proxy)
         refused = await proxy.cli("approve", asked["id"], ok=False)
         assert refused == ""  # approvals.via leaves the command line out
-        browser = Browser(proxy.base)
+        clerk = Clerk(proxy.base)
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            await browser.get(f"{proxy.base}/approvals")
-        link = re.search(r"asks people at (\S+)", proxy.stderr)
-        assert link is not None
-        assert asked["id"] in await browser.get(link[1])
-        page = await browser.get(f"{proxy.base}/approvals/{asked['id']}")
+            await clerk.get(f"{proxy.base}/approvals")
+        assert asked["id"] in await clerk.get(link(proxy))
+        page = await clerk.look(asked["id"])
         assert "&lt;b&gt;hi&lt;/b&gt;" in page
-        done = await browser.send(f"/approvals/{asked['id']}", page, decision="approve", say="")
+        done = await clerk.send(f"/approvals/{asked['id']}", page, decision="approve", say="")
         assert "Approve once" not in done
         assert b"isError" not in await call.response()
         assert len(re.findall("asks people at", proxy.stderr)) == 2
@@ -134,12 +84,8 @@ async def test_an_sdk_client_is_sent_to_the_page(sdk_era: str, tmp_path: Path) -
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(call)
                 waits = await waiting(proxy)
-                browser = Browser(proxy.base)
-                link = re.search(r"asks people at (\S+)", proxy.stderr)
-                assert link is not None
-                await browser.get(link[1])
-                page = await browser.get(f"{proxy.base}/approvals/{waits['id']}")
-                await browser.send(f"/approvals/{waits['id']}", page, decision="approve", say="")
+                clerk = await Clerk.let_in(proxy)
+                assert await clerk.decide(waits["id"], await clerk.look(waits["id"]), "approve")
         assert not answers[0].is_error
         (params,) = asked.params
         assert params.url == f"{proxy.base}/approvals/{waits['id']}"

@@ -24,6 +24,8 @@ ODD = str(Path(__file__).parents[1] / "support/odd_upstream.py")
 ODD_SERVER = program([sys.executable, ODD])
 STUBBORN = {alias: program([sys.executable, ODD, "--stubborn"]) for alias in ("one", "two", "three")}
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+EXITS = {signal.SIGTERM: 0, signal.SIGINT: 130, signal.SIGHUP: 0}
+"""What is told to stop and does has not failed; what a person interrupts says so, as the README has it."""
 
 
 async def text(client: RawClient, tool: str) -> str:
@@ -66,7 +68,7 @@ async def test_a_signal_to_the_proxy_on_stdio_leaves_no_orphan(number: signal.Si
         pids = await family(client, "one__") + await family(client, "two__")
         os.kill(client.child.pid, number)
         with anyio.fail_after(10):
-            await client.child.process.wait()
+            assert await client.child.process.wait() == EXITS[number]
     await eventually(lambda: not any(map(alive, pids)))
     assert "Traceback" not in (tmp_path / "proxy.log").read_text()
 
@@ -80,7 +82,7 @@ async def test_a_signal_to_the_proxy_over_http_leaves_no_orphan(number: signal.S
             ask = await client.begin("tools/call", {"name": "one__silent"})
             os.kill(proxy.child.pid, number)
             with anyio.fail_after(15):
-                assert await proxy.child.process.wait() == 0
+                assert await proxy.child.process.wait() == EXITS[number]
             del ask
         await eventually(lambda: not any(map(alive, pids)))
         assert "Traceback" not in proxy.stderr

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from support.mortal import mortal
-from support.proxy import serve_command, served
+from support.proxy import fuseboard, serve_command, served
 from support.raw_client import MODERN
 from support.raw_transports import http_sse, pipe, streamable
 from support.system import alive, eventually
@@ -70,6 +70,8 @@ async def test_a_call_that_takes_too_long_is_cancelled_upstream_and_recorded(fro
                 assert json.loads(await ask.response())["error"]["message"] == "the proxy is stopping"
                 with anyio.fail_after(10):
                     assert await client.child.process.wait() == 0
+                exported = await fuseboard("trace", "export", state=tmp_path / "state")
+                record = json.loads(exported.stdout)
         else:
             async with served(config, tmp_path) as proxy, streamable(proxy.url) as client:
                 ask = await client.begin("tools/call", LONG)
@@ -79,7 +81,8 @@ async def test_a_call_that_takes_too_long_is_cancelled_upstream_and_recorded(fro
                     assert await proxy.child.process.wait() == 0
                 del ask
                 (record,) = await proxy.trace()
-                assert record["truth"] == "cancelled"
+                assert "stopping; what is being answered has 0.5 s" in proxy.stderr
+        assert (record["truth"], record["error"]) == ("cancelled", "the proxy stopped before the call had ended")
         await server.wrote("long one cancelled")
         await eventually(lambda: not alive(server.pid))
 

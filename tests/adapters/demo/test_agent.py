@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from mcp import Client
 
 from fuseboard.adapters.demo import agent
 from fuseboard.adapters.demo.servers import ops
-from fuseboard.adapters.demo.story import Answer, Call, Look, Step
+from fuseboard.adapters.demo.story import Answer, Call, Look, Step, Verb
 from fuseboard.events import Caller, CallProposed, Tool
 from fuseboard.policies.schema import SchemaPolicy
 from fuseboard.schemas.compiled import compile_schema
@@ -35,10 +36,16 @@ class Seen:
         self.seen.append(f"ended: {answer.text or len(answer.tools)}")
 
 
-async def play(command: list[str], folder: Path, *, limit_s: float = 30) -> tuple[list[Answer], list[str]]:
+async def play(
+    command: list[str], folder: Path, *, limit_s: float = 30, steps: tuple[Step, ...] = STEPS
+) -> tuple[list[Answer], list[str]]:
     watch = Seen()
     with (folder / "log").open("w") as log:
-        return await agent.play(STEPS, command, log=log, watch=watch, limit_s=limit_s), watch.seen
+        return await agent.play(steps, command, log=log, watch=watch, limit_s=limit_s, act=nobody), watch.seen
+
+
+async def nobody(verb: Verb, run: str) -> Answer:
+    raise AssertionError(f"{verb.words} on {run}: no person is in this story")
 
 
 async def test_the_steps_are_taken_in_order_and_told_as_they_happen(tmp_path: Path) -> None:
@@ -59,6 +66,50 @@ async def test_the_steps_are_taken_in_order_and_told_as_they_happen(tmp_path: Pa
 async def test_a_proxy_that_does_not_serve_cuts_the_story_short(program: str, limit_s: float, tmp_path: Path) -> None:
     with pytest.raises(agent.StoryCutShort):
         await play([sys.executable, "-c", program], tmp_path, limit_s=limit_s)
+
+
+async def test_a_person_acts_on_the_run_that_a_refusal_named_while_the_proxy_runs_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = Answer("no", decision={"run": "r-7", "verdict": "hold"}, failed=True)
+    taken: list[Step] = []
+
+    async def take(client: Client, step: Look | Call, before: Answer) -> Answer:
+        taken.append(step)
+        await client.list_tools()  # it still serves
+        return refused
+
+    async def act(verb: Verb, run: str) -> Answer:
+        taken.append(verb)
+        return Answer(f"{' '.join(verb.of(run))}")
+
+    monkeypatch.setattr(agent, "take", take)
+    steps = (STEPS[1], Verb("a person", ("resume", "{run}")), STEPS[1])
+    with (tmp_path / "log").open("w") as log:
+        answers = await agent.play(steps, OPS, log=log, watch=Seen(), limit_s=30, act=act)
+    assert (tuple(taken), answers[1].text) == (steps, "resume r-7")
+
+
+async def test_a_list_is_asked_for_again_until_slow_servers_are_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not for ever: what is missing then is told as it is."""
+    monkeypatch.setattr(agent, "_START_S", 0.2)
+    monkeypatch.setattr(agent, "_AGAIN_S", 0.05)
+    server, asked = ops.server(), 0
+    async with Client(server) as client:
+        listing = client.list_tools
+
+        async def listed(**options: Any) -> Any:
+            nonlocal asked
+            if (asked := asked + 1) == 2:
+                server.add_tool(lambda: "late", name="late")
+            return await listing(**options)
+
+        monkeypatch.setattr(client, "list_tools", listed)
+        answer = await agent.take(client, Look("looks", shown=("status", "late")), Answer())
+        assert (asked, "late" in answer.tools) == (2, True)
+        answer = await agent.take(client, Look("looks", shown=("never",)), Answer())
+        assert asked > 3
+        assert "status" in answer.tools
 
 
 async def test_a_program_that_is_not_there_cuts_the_story_short(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 from fuseboard.adapters.demo.chapters import CHAPTERS
-from fuseboard.adapters.demo.story import Call, steps_of
+from fuseboard.adapters.demo.story import Call, Verb, steps_of
 
 STEPS = steps_of(CHAPTERS)
 CALLS = [step for step in STEPS if isinstance(step, Call)]
@@ -27,3 +27,14 @@ def test_a_mended_call_goes_through_right_after_its_refusal() -> None:
 
 def test_each_step_is_told_on_one_line_of_a_narrow_terminal() -> None:
     assert [step.tells for step in STEPS if len(step.tells) > 75] == []
+
+
+def test_a_paused_run_is_resumed_by_a_person_and_the_very_same_call_goes_through() -> None:
+    (held,) = [number for number, step in enumerate(STEPS) if isinstance(step, Call) and step.ends.rule == "run.paused"]
+    verbs = [step.words[0] for step in STEPS[held + 1 : -1] if isinstance(step, Verb)]
+    assert verbs == ["inbox", "resume"]
+    before, after = STEPS[held], STEPS[-1]
+    assert isinstance(before, Call)
+    assert isinstance(after, Call)
+    assert (before.tool, before.arguments) == (after.tool, after.arguments)
+    assert not after.ends.refused

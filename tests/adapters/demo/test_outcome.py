@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from fuseboard.adapters.demo.outcome import differences, explained, run_of
-from fuseboard.adapters.demo.story import Answer, Call, Look, Step, denied
+from fuseboard.adapters.demo.story import Answer, Call, Look, Step, Verb, denied
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,23 @@ def test_the_run_is_the_one_that_a_refusal_names() -> None:
 def test_the_explained_call_is_found_in_the_ledger() -> None:
     assert explained(STEPS, RECORDS) is RECORDS[1]
     assert explained(STEPS, RECORDS[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(Answer("r-1 goes on", words=("resume", "r-1")), [], id="it was done"),
+        pytest.param(
+            Answer("r-1 is paused", words=("resume", "r-1")),
+            ["`fuseboard resume r-1` did not say 'goes on': r-1 is paused"],
+            id="it says something else",
+        ),
+        pytest.param(
+            Answer("not known", words=("resume", "r-1"), failed=True),
+            ["`fuseboard resume r-1` failed: not known"],
+            id="it cannot be done",
+        ),
+    ],
+)
+def test_what_a_person_does_has_to_work_too(answer: Answer, said: list[str]) -> None:
+    assert differences((Verb("resumes", ("resume", "{run}"), said=("goes on",)),), [answer], []) == said

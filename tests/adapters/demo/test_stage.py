@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fuseboard.adapters.demo.stage import NAME, proxy_command, write_config
+from fuseboard.adapters.demo.stage import NAME, proxy_command, verb_command, write_config
 from fuseboard.cedar.rules import compile_rules
 from fuseboard.config import StdioServer, lint, load, unenforced
 from fuseboard.errors import ConfigError
@@ -43,3 +43,9 @@ def test_the_proxy_is_told_where_everything_lies(tmp_path: Path) -> None:
     command = proxy_command(tmp_path / "c.yaml", tmp_path / "s")
     assert command[:2] == [sys.executable, "-P"]
     assert command[-4:] == ["--config", str(tmp_path / "c.yaml"), "--state", str(tmp_path / "s")]
+
+
+def test_a_verb_is_used_on_the_same_state(tmp_path: Path) -> None:
+    command = verb_command(("resume", "r-1"), tmp_path / "s")
+    assert command[:2] == [sys.executable, "-P"]
+    assert command[-4:] == ["resume", "r-1", "--state", str(tmp_path / "s")]

@@ -8,6 +8,7 @@ import gc
 import weakref
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from fuseboard.adapters.downstream.limits import Limits
@@ -219,8 +220,41 @@ async def test_the_body_of_an_upgrade_never_becomes_a_request() -> None:
         wire.write(head(served.port, "Connection: Upgrade", "Upgrade: h2c", f"Content-Length: {len(smuggled)}"))
         await anyio.sleep(PATIENCE_S / 3)
         wire.write(smuggled)
-        assert await status_of(wire) == 400
+        assert (await wire.answer()).status == 400
+        await wire.send("GET", "/healthz", {})
+        assert (await wire.answer()).status == 200
     assert gateway.requests == []
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("pieces", ["at once", "head and body", "byte by byte"])
+async def test_an_upgrade_that_is_not_made_costs_the_request_nothing(framing: str, pieces: str) -> None:
+    """Java's own HTTP client asks for h2c with the first request of every connection."""
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        headers, body = modern(1, "tools/list")
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        lines += ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQ"]
+        if framing == "length":
+            lines.append(f"Content-Length: {len(body)}")
+        else:
+            lines.append("Transfer-Encoding: chunked")
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        asked = head(served.port, *lines)
+        whole = asked + body + asked + body
+        cuts = {"at once": [], "head and body": [len(asked)], "byte by byte": range(1, len(whole))}[pieces]
+        for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
+            wire.write(whole[start:end])
+            await anyio.lowlevel.checkpoint()
+        for _ in range(2):
+            answer = await wire.answer()
+            assert (answer.status, answer.json["id"]) == (200, 1)
+        assert "upgrade" not in {name.lower() for name in answer.headers}
+
+
+async def test_what_a_connect_is_followed_by_is_nothing() -> None:
+    async with serving(FakeGateway(), limits=HASTY) as served, served.wire() as wire:
+        wire.write(b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\nGET / HTTP/1.1\r\n\r\n" % served.port)
+        assert await status_of(wire) in (400, 404, 405)
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:

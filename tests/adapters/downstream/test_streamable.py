@@ -117,7 +117,7 @@ async def test_sessions_are_limited() -> None:
         await served.open()
         full = await served.ask("POST", "/mcp", body=frame(1, "initialize", HELLO))
         assert full.status == 503
-        assert "too many sessions" in full.json["error"]["message"]
+        assert "too many sessions are open here, of all clients together" in full.json["error"]["message"]
         await served.ask("DELETE", "/mcp", first.headers)
         await served.open()
 

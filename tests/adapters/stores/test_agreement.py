@@ -13,7 +13,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from fuseboard.accounts import standing
 from fuseboard.adapters.stores.memory import MemoryStore
@@ -21,7 +21,7 @@ from fuseboard.adapters.stores.records import to_json
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.ports import Store
 from fuseboard.state import EMPTY, Add, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
-from support.crash import kill
+from support.crash import give_back, kill
 from support.ledger_entries import concluded, proposed
 
 _COUNTS, _TAILS, _VALUES, _ACCOUNTS, _RATE = ("c1", "c2"), ("t1", "t2"), ("v1", "v2"), ("run", "principal"), "rate"
@@ -144,7 +144,8 @@ class Stores(RuleBasedStateMachine):
     @rule(crash=st.booleans())
     def restart(self, crash: bool) -> None:
         if crash:
-            self.runner.run(self.sqlite.last_seq("r"))  # everything is in the file then
+            give_back(self.sqlite)
+            self.runner.run(self.sqlite.last_seq("r"))  # everything is in the file then, and nothing else
             kill(self.sqlite)
         else:
             self.runner.run(self.sqlite.close())
@@ -183,6 +184,11 @@ class Crashes(RuleBasedStateMachine):
         self.granted: dict[str, int] = {}
         """Calls that we were told were granted, and the least that each has to be charged."""
         self.reaped: list[str] = []
+
+    @initialize(ceiling=st.sampled_from([3.0, 60.0]))
+    def limited(self, ceiling: float) -> None:
+        """A budget of a few calls, or one of which a part is lent."""
+        self.ceiling = ceiling
 
     def opened(self) -> SqliteStore:
         return SqliteStore.open(self.folder / "ledger.db")

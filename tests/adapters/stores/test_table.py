@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuseboard.accounts import standing
 from fuseboard.adapters.stores.table import Table
 from fuseboard.state import EMPTY, Add, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle
 
@@ -159,7 +160,17 @@ def test_a_settled_reservation_leaves_what_the_call_took() -> None:
     table = Table()
     table.apply([Reserve("run", "a", {"output_bytes": 100}, {}, 60, 3600)], EMPTY, at=1.0)
     table.apply([Settle("run", "a", {"output_bytes": 7}, 3600)], EMPTY, at=2.0)
-    assert table.read(["run"], at=2.0).get("run") == {"held": {}, "holding": {}, "used": {"output_bytes": 7}}
+    now = standing(table.read(["run"], at=2.0).get("run"), at=2.0)
+    assert (now.used, now.held) == ({"output_bytes": 7}, {})
+
+
+def test_a_cell_is_there_past_its_time_for_who_asks_for_it_as_it_was_written() -> None:
+    table = Table()
+    assert table.cell("k") is None
+    changed = table.apply([add(ttl_s=10)], EMPTY, at=1.0)
+    assert changed is not None
+    assert table.read(["k"], at=100.0).values == {}
+    assert table.cell("k") == changed["k"]
 
 
 def test_what_nobody_will_come_back_to_ends_early_and_never_late() -> None:

@@ -29,6 +29,25 @@ async def test_a_connection_is_used_again_once_its_response_has_ended(pool: Http
         assert len(upstream.calls) == 3
 
 
+async def test_accounts_share_no_connection(pool: HttpPool) -> None:
+    """Two servers of a configuration may be two accounts at one origin."""
+    async with http_upstream(Call.reply) as upstream:
+        url = URL(upstream.url)
+        ada, bob = at(upstream.url, Authorization="Bearer ada"), at(upstream.url, Authorization="Bearer bob")
+        anna = Target(url.with_user("anna").with_password("x"), {})
+        for target in (
+            ada,
+            bob,
+            anna,
+            at(upstream.url),
+            ada,
+            at(f"{upstream.url}/elsewhere", authorization="Bearer ada"),
+        ):
+            await (await pool.ask(target, "POST", {}, b"{}")).read()
+        assert upstream.connections == 4
+    assert "ada" not in repr(list(pool._idle))
+
+
 async def test_an_unfinished_response_keeps_its_connection_to_itself(pool: HttpPool) -> None:
     async def script(call: Call) -> None:
         await call.stream()

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from fuseboard import approvals
 from fuseboard.adapters.web import html
-from fuseboard.approvals import PENDING, Approval
+from fuseboard.approvals import APPROVED, PENDING, SPENT, Approval
+from fuseboard.checkpoint import Note
 from fuseboard.reviews import RunState
 from support.judging import DEPLOY, call
 
@@ -61,3 +62,19 @@ def test_the_policy_lets_in_our_one_style_and_nothing_else() -> None:
     assert f"style-src 'sha256-{digest}'" in html.POLICY
     assert html.POLICY.startswith("default-src 'none'")
     assert "unsafe" not in html.POLICY
+
+
+def test_what_the_agent_said_is_shown_as_its_own_word_and_as_text() -> None:
+    resumes = approvals.of_pause("r1", RunState())
+    page = html.one(asked(binding=resumes), "m", at=0.0, note=Note(0.0, EVIL, (EVIL,), (EVIL,))).decode()
+    assert page.count("in the agent&#x27;s own words") == 3
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert "own words" not in html.one(asked(binding=resumes), "m", at=0.0).decode()
+
+
+def test_who_approved_reads_that_and_whether_it_was_used() -> None:
+    approved = html.one(asked(status=APPROVED, by="ana"), "m", at=0.0).decode()
+    assert "<p>approved by ana</p>" in approved
+    used = html.one(asked(status=SPENT, by="ana"), "m", at=0.0).decode()
+    assert "<p>approved by ana, and used since</p>" in used

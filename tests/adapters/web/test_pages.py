@@ -204,7 +204,7 @@ async def test_every_page_is_closed_to_scripts_frames_and_caches() -> None:
             assert headers["content-security-policy"].startswith("default-src 'none'")
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert headers["cache-control"] == "no-store"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert headers["x-content-type-options"] == "nosniff"
             assert "<script" not in text(answer)
 
