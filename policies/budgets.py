@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from fuseboard.accounts import TIME, Standing, frees_s, pace_wait_s, standing
+from fuseboard.accounts import SLOTS, TIME, Standing, frees_s, pace_wait_s, standing
 from fuseboard.budgets import (
     CALLS,
     IDLE_S,
@@ -41,19 +42,31 @@ _LAPSE_S: Final = 60.0
 """How long after its deadline a call's end is still waited for, before its hold is charged in full."""
 
 _TOOL_CALL: Final = "tools/call"
+_REMEMBERED: Final = 256
 
 NO_UPSTREAMS: Final[Mapping[str, Limits]] = MappingProxyType({})
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Account(NamedTuple):
-    """One of the accounts that a call draws on. ``idle_s`` is given where it counts active time."""
+    """One of the accounts that a call draws on. ``idle_s`` is given where it counts active time.
+
+    ``ceilings`` are those of ``limits`` and, as one more unit, how many calls may be under way.
+    """
 
     scope: str
     key: str
     limits: Limits
+    ceilings: Mapping[str, float]
     ttl_s: float
     idle_s: float | None = None
+
+
+class _Drawn(NamedTuple):
+    """What a call draws on, the run's own account first, and the keys of all that is read to judge it."""
+
+    accounts: tuple[Account, ...]
+    keys: tuple[str, ...]
 
 
 _WHOSE: Final = {"run": "This run", "principal": "All your runs together", "upstream": "All runs together at {server}"}
@@ -76,16 +89,12 @@ class BudgetPolicy:
         self._depth = run.depth
         self._allowance = allowance
         self._upstreams = {alias: limits for alias, limits in upstreams.items() if not limits.empty}
+        # Not a memory of calls: what follows from the configuration is the same for each call of a run.
+        self._drawn: Callable[[str, str | None, str | None, int, float], _Drawn] = lru_cache(_REMEMBERED)(self._draw)
+        self._needed: Callable[[bool, float, int], dict[str, float]] = lru_cache(_REMEMBERED)(self._need)
 
     def keys(self, event: Event) -> tuple[str, ...]:
-        if not isinstance(event, CallProposed):
-            return ()
-        keys: tuple[str, ...] = (run_key(event.run), state_key(event.run))
-        if not event.signed and not self._allowance.empty:
-            keys += (principal_key(event.caller.principal),)
-        if event.tool.upstream in self._upstreams:
-            keys += (upstream_key(event.tool.upstream),)
-        return keys
+        return self._drawn_on(event).keys if isinstance(event, CallProposed) else ()
 
     def decide(self, event: Event, state: Snapshot) -> Verdict:
         if isinstance(event, CallProposed):
@@ -95,32 +104,51 @@ class BudgetPolicy:
         return Allow()
 
     def _proposed(self, event: CallProposed, state: Snapshot) -> Verdict:
-        depth, run = self._depth, self._run
-        if (stated := event.stated) is not None:
-            depth, run = stated.depth or depth, _as_stated(run, stated)
+        depth = self._depth if event.stated is None else event.stated.depth or self._depth
         if depth is not None and event.depth >= depth:
             return _too_deep(event, depth)
-        if (kept := state.get(state_key(event.run))) is not None:
-            run = run._replace(ceilings=RunState.of(kept).raised(run.ceilings))
-        accounts = self._accounts(event, run)
-        needed = _needed(event, run.ceilings)
-        paced = event.continues is None and event.method == _TOOL_CALL
+        accounts, first = self._drawn_on(event).accounts, event.continues is None
+        paced = first and event.method == _TOOL_CALL
+        amounts = self._needed(paced, event.tool.cost if first else 0, event.depth)
+        kept = state.values.get(state_key(event.run))
+        if kept is not None or event.stated is not None:
+            own = self._own(event, accounts[0], RunState.of(kept))
+            accounts = (own, *accounts[1:])
+            amounts = {**amounts, **_guessed(own.ceilings)}
+        hold_s = event.timeout_s + _LAPSE_S
         writes = []
         for account in accounts:
-            if (refused := _refused(event, account, state, needed, paced=paced)) is not None:
+            _, key, limits, ceilings, ttl_s, idle_s = account
+            if (refused := _refused(event, account, state.values.get(key), amounts, paced)) is not None:
                 return refused
-            writes.append(_reserved(event, account, needed, paced=paced))
-        used = (state.get(accounts[0].key) or _NOTHING).get("used", _NOTHING)
+            pace = limits.pace if paced else None
+            writes.append(Reserve(key, event.id, amounts, ceilings, hold_s, ttl_s, limits.window_s, idle_s, pace))
+        used = (state.values.get(accounts[0].key) or _NOTHING).get("used", _NOTHING)
         return Allow(facts={"used": used}, writes=tuple(writes))
 
-    def _accounts(self, event: CallProposed, run: Limits) -> list[Account]:
-        """``run`` are the limits of the run itself."""
-        accounts = [Account("run", run_key(event.run), run, event.kept_s, IDLE_S)]
-        if not event.signed and not self._allowance.empty:
-            accounts.append(_shared("principal", principal_key(event.caller.principal), self._allowance))
-        if (limits := self._upstreams.get(event.tool.upstream)) is not None:
-            accounts.append(_shared("upstream", upstream_key(event.tool.upstream), limits))
-        return accounts
+    def _own(self, event: CallProposed, account: Account, now: RunState) -> Account:
+        """The run's own account, with what its token states and what reviews added."""
+        limits = self._run if event.stated is None else _as_stated(self._run, event.stated)
+        limits = limits._replace(ceilings=now.raised(limits.ceilings))
+        return account._replace(limits=limits, ceilings=_ceilings(limits, event.depth))
+
+    def _drawn_on(self, call: CallProposed) -> _Drawn:
+        principal = None if call.signed or self._allowance.empty else call.caller.principal
+        upstream = call.tool.upstream if call.tool.upstream in self._upstreams else None
+        return self._drawn(call.run, principal, upstream, call.depth, call.kept_s)
+
+    def _draw(self, run: str, principal: str | None, upstream: str | None, depth: int, kept_s: float) -> _Drawn:
+        accounts = [Account("run", run_key(run), self._run, _ceilings(self._run, depth), kept_s, IDLE_S)]
+        if principal is not None:
+            accounts.append(_shared("principal", principal_key(principal), self._allowance, depth))
+        if upstream is not None:
+            accounts.append(_shared("upstream", upstream_key(upstream), self._upstreams[upstream], depth))
+        return _Drawn(tuple(accounts), (accounts[0].key, state_key(run), *(account.key for account in accounts[1:])))
+
+    def _need(self, counted: bool, cost: float, depth: int) -> dict[str, float]:
+        """What the call holds until its end is seen. The later rounds of one logical call are no calls of their own."""
+        guessed = _guessed(self._run.ceilings)
+        return {CALLS: 1 if counted else 0, **guessed, MONEY: cost, slots(depth): 1}
 
     def _settlement(self, event: CallReturned) -> tuple[Write, ...]:
         call = event.proposal
@@ -132,8 +160,10 @@ class BudgetPolicy:
         if call.tool.cost and call.continues is None:
             took[MONEY] = call.tool.cost
         return tuple(
-            Settle(key, call.id, took, ttl_s, limits.window_s, idle_s)
-            for _, key, limits, ttl_s, idle_s in self._accounts(call, self._run)
+            [
+                Settle(key, call.id, took, ttl_s, limits.window_s, idle_s)
+                for _, key, limits, _, ttl_s, idle_s in self._drawn_on(call).accounts
+            ]
         )
 
     def _charged_late(self, event: CallReturned, took: Mapping[str, float]) -> tuple[Write, ...]:
@@ -142,7 +172,7 @@ class BudgetPolicy:
             return ()
         id = f"{event.proposal.id}/late"
         writes: list[Write] = []
-        for _, key, limits, ttl_s, idle_s in self._accounts(event.proposal, self._run):
+        for _, key, limits, _, ttl_s, idle_s in self._drawn_on(event.proposal).accounts:
             writes.append(Reserve(key, id, {}, {}, _LAPSE_S, ttl_s, limits.window_s, idle_s))
             writes.append(Settle(key, id, took, ttl_s, limits.window_s, idle_s))
         return tuple(writes)
@@ -154,35 +184,26 @@ def _as_stated(limits: Limits, stated: Stated) -> Limits:
     return limits._replace(ceilings=stated.over(limits.ceilings), parallel=parallel, pace=pace, rate=rate)
 
 
-def _shared(scope: str, key: str, limits: Limits) -> Account:
+def _shared(scope: str, key: str, limits: Limits, depth: int) -> Account:
     kept_s = KEPT_S + (limits.window_s or 0.0)
-    return Account(scope, key, limits, kept_s, IDLE_S if TIME in limits.ceilings else None)
+    return Account(scope, key, limits, _ceilings(limits, depth), kept_s, IDLE_S if TIME in limits.ceilings else None)
 
 
-def _refused(
-    event: CallProposed, account: Account, state: Snapshot, needed: Mapping[str, float], *, paced: bool
-) -> Deny | None:
-    limits, kept = account.limits, state.get(account.key)
+def _ceilings(limits: Limits, depth: int) -> Mapping[str, float]:
+    return limits.ceilings if limits.parallel is None else {**limits.ceilings, slots(depth): limits.parallel}
+
+
+def _refused(event: CallProposed, account: Account, kept: Any, needed: Mapping[str, float], paced: bool) -> Deny | None:
+    limits = account.limits
     now = standing(kept, at=event.at, window_s=limits.window_s)
-    if (unit := _over(now, needed, limits.ceilings)) is not None:
+    if (unit := _over(now, needed, account.ceilings)) is not None:
+        if unit.startswith(SLOTS):
+            return _crowded(event, account, int(account.ceilings[unit]))
         wait_s = frees_s(kept, limits.window_s, at=event.at) if limits.window_s is not None else None
         return _spent(event, unit, now, account, wait_s)
-    if limits.parallel is not None and now.taken(slots(event.depth)) >= limits.parallel:
-        return _crowded(event, account, limits.parallel)
     if paced and limits.pace is not None and (early_s := pace_wait_s(kept, limits.pace, at=event.at)) > 0:
         return _too_fast(event, account, early_s)
     return None
-
-
-def _reserved(event: CallProposed, account: Account, needed: Mapping[str, float], *, paced: bool) -> Reserve:
-    limits, slot = account.limits, slots(event.depth)
-    ceilings = limits.ceilings if limits.parallel is None else {**limits.ceilings, slot: limits.parallel}
-    amounts = {**needed, slot: 1}
-    pace = limits.pace if paced else None
-    hold_s = event.timeout_s + _LAPSE_S
-    return Reserve(
-        account.key, event.id, amounts, ceilings, hold_s, account.ttl_s, limits.window_s, account.idle_s, pace
-    )
 
 
 def _spent(event: CallProposed, unit: str, now: Standing, account: Account, wait_s: float | None) -> Deny:
@@ -227,14 +248,11 @@ def _too_fast(event: CallProposed, account: Account, early_s: float) -> Deny:
     return Deny(f"{account.scope}.rate", reason, facts, retry_after_s=round(early_s, 3))
 
 
-def _needed(event: CallProposed, limits: Mapping[str, float]) -> dict[str, float]:
-    """What the call holds until its end is seen. The later rounds of one logical call are no calls of their own."""
-    first = event.continues is None
+def _guessed(limits: Mapping[str, float]) -> dict[str, float]:
+    """What is held of units of which nobody knows beforehand how much a call will take."""
     return {
-        CALLS: 1 if first and event.method == _TOOL_CALL else 0,
         OUTPUT: min(RESERVE_BYTES, limits.get(OUTPUT, RESERVE_BYTES) / 100),
         TOKENS: min(RESERVE_BYTES / TOKEN_BYTES, limits.get(TOKENS, RESERVE_BYTES) / 100),
-        MONEY: event.tool.cost if first else 0,
     }
 
 

@@ -13,6 +13,7 @@ from fuseboard.events import CallProposed, CallReturned, Event
 from fuseboard.reviews import PAUSED, STOPPED, RunState, due, state_key
 from fuseboard.state import Add, Snapshot
 from fuseboard.stated import NOTHING_STATED
+from fuseboard.truth import meets
 from fuseboard.verdicts import Allow, Deny, Hold, Verdict
 
 STOPPED_RULE: Final = "run.stopped"
@@ -46,9 +47,11 @@ class ReviewPolicy:
         self._offered = offered
 
     def keys(self, event: Event) -> tuple[str, ...]:
-        if isinstance(event, CallProposed):
-            return (state_key(event.run), run_key(event.run), milestones_key(event.run))
-        return ()
+        if not isinstance(event, CallProposed):
+            return ()
+        if self._share is None and event.stated is None:
+            return (state_key(event.run),)
+        return (state_key(event.run), run_key(event.run), milestones_key(event.run))
 
     def decide(self, event: Event, state: Snapshot) -> Verdict:
         if isinstance(event, CallProposed):
@@ -87,7 +90,7 @@ class ReviewPolicy:
         if self._offered and is_checkpoint(event.proposal):
             return False
         name = event.proposal.tool.qualified
-        return any(event.truth == goal.truth and fnmatchcase(name, goal.tool) for goal in self._milestones)
+        return any(meets(event.truth, goal.truth) and fnmatchcase(name, goal.tool) for goal in self._milestones)
 
 
 def _stopped(event: CallProposed, now: RunState) -> str:

@@ -64,7 +64,7 @@ def reserve(account: Any, write: Reserve, *, at: float) -> Mapping[str, Any] | N
     if write.call in held:
         return now
     used, ceilings = now.get("used", _NOTHING), write.ceilings
-    holding = dict(now.get("holding", _NOTHING))
+    holding = {**now.get("holding", _NOTHING)}
     for unit, amount in write.amounts.items():
         holding[unit] = wanted = holding.get(unit, 0) + amount
         if unit in ceilings and used.get(unit, 0) + wanted > ceilings[unit]:
@@ -74,13 +74,17 @@ def reserve(account: Any, write: Reserve, *, at: float) -> Mapping[str, Any] | N
     if write.pace is not None:
         if pace_wait_s(now, write.pace, at=at) > 0:
             return None
-        after["arrival"] = max(now.get("arrival", at), at) + write.pace[0]
+        arrival = now.get("arrival", at)
+        after["arrival"] = (arrival if arrival > at else at) + write.pace[0]
     if held:
-        after["lapses"] = min(until, now.get("lapses", until))
+        lapses = now.get("lapses", until)
+        after["lapses"] = lapses if lapses < until else until
         return after
     after["lapses"] = until
     # While anything is held active time goes on by itself, and is counted when something ends.
-    return after if write.idle_s is None else _charge(after, _passed(now, after, at, write.idle_s), at, write.window_s)
+    if write.idle_s is None:
+        return after
+    return _charge(after, {TIME: _passed_s(now, after, at, write.idle_s)}, at, write.window_s)
 
 
 def settle(account: Any, write: Settle, *, at: float) -> Mapping[str, Any]:
@@ -92,14 +96,14 @@ def settle(account: Any, write: Settle, *, at: float) -> Mapping[str, Any]:
     held = now.get("held", _NOTHING)
     if write.call not in held:
         return now
-    rest = dict(held)
+    rest = {**held}
     _, amounts = rest.pop(write.call)
     after = {**now, "held": rest, "holding": _difference(now["holding"], amounts) if rest else {}}
     if not rest:
         after.pop("lapses", None)
     took = write.amounts
     if write.idle_s is not None:
-        took = {**took, **_passed(now, after, at, write.idle_s)}
+        took = {**took, TIME: _passed_s(now, after, at, write.idle_s)}
     return _charge(after, took, at, write.window_s)
 
 
@@ -115,7 +119,8 @@ def wait_s(arrival: Any, write: Throttle, *, at: float) -> float:
 
 def pace_wait_s(account: Any, pace: tuple[float, int], *, at: float) -> float:
     """How long until the account's own pace (``interval_s``, ``burst``) lets a call through; 0 where it does now."""
-    return _early_s((account or _NOTHING).get("arrival", at), *pace, at)
+    arrival = (account or _NOTHING).get("arrival", at)
+    return _early_s(arrival, pace[0], pace[1], at) if arrival > at else 0.0
 
 
 def frees_s(account: Any, window_s: float, *, at: float) -> float:
@@ -163,12 +168,14 @@ def _lapsed(
     return after
 
 
-def _passed(now: Mapping[str, Any], after: dict[str, Any], at: float, idle_s: float) -> Amounts:
+def _passed_s(now: Mapping[str, Any], after: dict[str, Any], at: float, idle_s: float) -> float:
     """The active time since it was counted last. A clock that went back counts nothing."""
-    last = now.get("last", at)
-    after["last"] = max(last, at)
-    passed_s = max(0.0, at - last)
-    return {TIME: passed_s if now.get("held") else min(passed_s, idle_s)}
+    last: float = now.get("last", at)
+    if at <= last:
+        after["last"] = last
+        return 0.0
+    after["last"] = at
+    return at - last if now.get("held") else min(at - last, idle_s)
 
 
 def _charge(after: dict[str, Any], amounts: Amounts, at: float, window_s: float | None) -> dict[str, Any]:
@@ -197,14 +204,14 @@ def _counts(begun: float, at: float, window_s: float) -> bool:
 
 
 def _sum(these: Amounts, those: Amounts) -> dict[str, float]:
-    total = dict(these)
-    for unit, amount in those.items():
-        total[unit] = total.get(unit, 0) + amount
+    total = {**these}
+    for unit in those:
+        total[unit] = total.get(unit, 0) + those[unit]
     return total
 
 
 def _difference(these: Amounts, those: Amounts) -> dict[str, float]:
-    total = dict(these)
-    for unit, amount in those.items():
-        total[unit] = total.get(unit, 0) - amount
+    total = {**these}
+    for unit in those:
+        total[unit] = total.get(unit, 0) - those[unit]
     return total

@@ -22,7 +22,10 @@ from fuseboard.adapters.seal import SdkSeal
 from fuseboard.adapters.signals import caught
 from fuseboard.adapters.upstream.children import Children
 from fuseboard.budgets import ceilings
+from fuseboard.bulkheads import Bulkheads
+from fuseboard.cleaning.result import Cleaner
 from fuseboard.config import Config, HttpServer, StdioServer, digest
+from fuseboard.entrance import Entrance
 from fuseboard.errors import ConfigError, StoreUnavailable
 from fuseboard.exchange import Exchange
 from fuseboard.fuses import policies, rules
@@ -33,7 +36,9 @@ from fuseboard.ports import Store
 from fuseboard.questioning import Address, Questioning
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.spending import limits_key, told
+from fuseboard.turns import Turns
 from fuseboard.upstreams import inspection
+from fuseboard.upstreams.cleaned import cleaned
 from fuseboard.upstreams.inspection import Probe
 from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.shared import SharedSeats
@@ -66,9 +71,8 @@ async def board(
     ``token`` names the run of the one client of a stdio proxy. ``page`` is where people are asked, if it is served.
     """
     children = children or Children()
-    if not config.servers:
-        raise ConfigError("no servers are configured: name at least one under `servers:`")
-    judges = policies(config, rules(config))
+    _need_servers(config)
+    judges = policies(config, rules(config), process=os.urandom(6).hex())
     named = naming.named(config, state, token, at=clock())
     # In a thread: another proxy on this state folder may have to let us in first.
     store = await anyio.to_thread.run_sync(_open_store, config, state, clock)
@@ -78,22 +82,23 @@ async def board(
             tasks.start_soon(_reap, store, clock)
             connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
             chance = Chance(os.urandom)
-            ids = Ids(chance)
-            seal = SdkSeal()
-            identity = naming.identity(config, named, store, chance)
+            seal, cleaner = SdkSeal(), Cleaner(config.output, config.secrets)
             exchange = Exchange(
                 judges,
                 store,
                 Recorder(arguments=config.trace.args, config=digest(config), redact=Redactor(config.secrets)),
-                ids,
+                Ids(chance),
                 clock,
                 enforce=config.mode == "enforce",
                 holds=_holds(config, store, tasks, clock, seal, page or Address()),
+                entrance=_entrance(config, store, tasks, clock),
+                retries=config.retries,
+                cleaner=cleaner,
             )
             core = Board(
-                _upstreams(config, connector, children, clock),
+                _upstreams(config, connector, children, clock, cleaner if config.mode == "enforce" else None),
                 exchange,
-                identity,
+                naming.identity(config, named, store, chance),
                 tasks,
                 clock,
                 seal=seal,
@@ -112,6 +117,11 @@ async def board(
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
+
+
+def _need_servers(config: Config) -> None:
+    if not config.servers:
+        raise ConfigError("no servers are configured: name at least one under `servers:`")
 
 
 def _holds(
@@ -137,6 +147,12 @@ def _holds(
         terminal=config.store.kind != "memory",
         notices=tuple(notices),
     )
+
+
+def _entrance(config: Config, store: Store, tasks: anyio.abc.TaskGroup, clock: Callable[[], float]) -> Entrance:
+    locking = any(facts.lock for server in config.servers.values() for facts in server.tools.values())
+    turns = Turns(store, clock, tasks) if locking else None
+    return Entrance(Bulkheads(config.servers), turns, clock, enforce=config.mode == "enforce")
 
 
 async def _tell_limits(config: Config, store: Store, *, at: float) -> None:
@@ -306,7 +322,11 @@ async def _reap(store: Store, clock: Callable[[], float]) -> None:
 
 
 def _upstreams(
-    config: Config, connector: Connector, children: Children, clock: Callable[[], float]
+    config: Config,
+    connector: Connector,
+    children: Children,
+    clock: Callable[[], float],
+    cleaner: Cleaner | None = None,
 ) -> Mapping[str, Upstream]:
     prefixed = len(config.servers) > 1
     upstreams = {}
@@ -314,6 +334,8 @@ def _upstreams(
         connect = connector.to(alias, server)
         if isinstance(server, StdioServer):
             connect = children.guarded(alias, connect)
+        if cleaner is not None:
+            connect = cleaned(alias, connect, cleaner)
         over_http = isinstance(server, HttpServer) and server.type == "http"
         upstream = upstreams[alias] = Upstream(alias, server, connect, prefixed=prefixed, scoped=over_http, clock=clock)
         if isinstance(server, HttpServer) and server.type == "sse":

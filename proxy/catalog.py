@@ -13,6 +13,7 @@ import msgspec
 
 from fuseboard import param_headers
 from fuseboard.events import Effect, Mirrored, Schema, Tool, Trust
+from fuseboard.results.patterns import JunkPattern
 from fuseboard.routing import Names
 from fuseboard.schemas.compiled import compile_schema
 from fuseboard.wire import splice
@@ -27,6 +28,14 @@ class ToolFacts(Protocol):
     def idempotent(self) -> bool: ...
     @property
     def cost(self) -> float | None: ...
+    @property
+    def poll_s(self) -> float | None: ...
+    @property
+    def volatile(self) -> tuple[str, ...]: ...
+    @property
+    def empty_ok(self) -> bool | None: ...
+    @property
+    def junk(self) -> tuple[str, ...]: ...
 
 
 class ServerFacts(Protocol):
@@ -192,6 +201,11 @@ class Definitions:
             hidden=not any(fnmatchcase(definition.name, glob) for glob in self._server.expose),
             misdeclared=misdeclared,
             digest=hashlib.sha256(raw).hexdigest() if raw is not None else "",
+            poll_s=facts.poll_s if facts else None,
+            volatile=facts.volatile if facts else (),
+            empty_ok=facts.empty_ok if facts else None,
+            junk=tuple(map(JunkPattern, facts.junk)) if facts else (),
+            read_hint=hints.readOnlyHint is True,
         )
 
 

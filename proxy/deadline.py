@@ -1,11 +1,17 @@
 """The deadline of a call, as cheap as a timer: every call has one, and next to none is ever reached.
 
+Some have a second one, for silence. Whatever the upstream says of the call puts that one off, and never the first (the
+specification's own SHOULD: progress may reset a timeout, and a maximum holds all the same).
+
 ``asyncio.timeout`` costs twice as much and a cancel scope of anyio's five times, which is felt where each call pays it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+
+from fuseboard.ports import Reply, Scope
 
 
 class Deadline:
@@ -31,3 +37,88 @@ class Deadline:
     def _expire(self) -> None:
         self._reached = True
         self._task.cancel()
+
+
+class Watched(Deadline):
+    """Cancels the task after ``idle_s`` of silence as well. ``was_idle`` says which of the two it was."""
+
+    __slots__ = ("_asked", "_heard_s", "_idle_s", "_loop", "_watch", "was_idle")
+
+    def __init__(self, timeout_s: float, idle_s: float) -> None:
+        super().__init__(timeout_s)
+        self.was_idle = False
+        self._idle_s = idle_s
+        self._asked = 0
+        self._loop = self._task.get_loop()
+        self._heard_s = self._loop.time()
+        self._watch = self._loop.call_later(idle_s, self._look)
+
+    def heard(self) -> None:
+        """The upstream said something of the call, or of what stands on it."""
+        self._heard_s = self._loop.time()
+
+    def asks(self) -> None:
+        """It waits for an answer from the client's side: until it has it, its silence is not its own."""
+        self._asked += 1
+
+    def answered(self) -> None:
+        self._asked -= 1
+        self.heard()
+
+    def over(self) -> None:
+        super().over()
+        self._watch.cancel()
+
+    def _look(self) -> None:
+        """One timer, set anew when it is over: to move it with each message would cost more than the message."""
+        left_s = self._idle_s if self._asked else self._heard_s + self._idle_s - self._loop.time()
+        if left_s > 0:
+            self._watch = self._loop.call_later(left_s, self._look)
+            return
+        self.was_idle = True
+        self._timer.cancel()
+        self._expire()
+
+    def _expire(self) -> None:
+        self._watch.cancel()
+        super()._expire()
+
+
+class Listening:
+    """The way back of a call that is listened to."""
+
+    __slots__ = ("_heard", "_scope", "_watched")
+
+    def __init__(self, scope: Scope, watched: Watched, heard: Callable[[], None]) -> None:
+        self._scope = scope
+        self._watched = watched
+        self._heard = heard
+
+    @property
+    def request_id(self) -> bytes | None:
+        return self._scope.request_id
+
+    @property
+    def connection(self) -> object:
+        """The pipe that the call came over, if that names its client."""
+        return getattr(self._scope, "connection", self._scope)
+
+    def notify(self, method: str, params: bytes | None) -> None:
+        self._heard()
+        self._scope.notify(method, params)
+
+    def stream(self) -> None:
+        self._heard()
+        self._scope.stream()
+
+    def release(self) -> None:
+        self._heard()
+        self._scope.release()
+
+    async def request(self, method: str, params: bytes | None) -> Reply:
+        self._heard()
+        self._watched.asks()
+        try:
+            return await self._scope.request(method, params)
+        finally:
+            self._watched.answered()

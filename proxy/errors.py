@@ -6,8 +6,11 @@ FuseboardError
 ├── ProtocolFault           a peer broke JSON-RPC or MCP: becomes the JSON-RPC error that it carries
 └── UpstreamFault           theirs: the upstream did not answer
     ├── UpstreamUnreachable     it could not be started or connected; nothing was sent
-    │   └── Undelivered             the same may be sent again, over a new connection or in a new session
+    │   ├── Undelivered             the same may be sent again, over a new connection or in a new session
+    │   └── UpstreamThrottled       it takes no more for now (HTTP 429)
     ├── UpstreamLost            the link died with the request under way: the outcome is unknown
+    │   └── UpstreamGarbled         it answered, but with nothing that can be read as an answer
+    │       └── UpstreamOversize        the answer is larger than one message may be
     └── UpstreamTimeout         no answer before the deadline
 """
 
@@ -28,6 +31,7 @@ DENIED = 4030
 UPSTREAM_UNREACHABLE = 5030
 UPSTREAM_LOST = 5020
 UPSTREAM_JUNK = 5021
+UPSTREAM_OVERSIZE = 5022
 UPSTREAM_TIMEOUT = 5040
 LEDGER_UNAVAILABLE = 5070
 
@@ -55,9 +59,15 @@ class ProtocolFault(FuseboardError):
 
 
 class UpstreamFault(FuseboardError):
-    """The upstream did not answer. ``code`` is the JSON-RPC error code that the client gets."""
+    """The upstream did not answer. ``code`` is the JSON-RPC error code that the client gets.
+
+    ``status`` is the HTTP status that came instead of an answer, ``retry_after_s`` how long it asked to be left alone;
+    ``None`` where there was no such thing.
+    """
 
     code = UPSTREAM_UNREACHABLE
+    status: int | None = None
+    retry_after_s: float | None = None
 
     def __init__(self, upstream: str, message: str) -> None:
         super().__init__(message)
@@ -83,10 +93,24 @@ class Undelivered(UpstreamUnreachable):
     """
 
 
+class UpstreamThrottled(UpstreamUnreachable):
+    """It refused the message unread, because there were too many of them."""
+
+
 class UpstreamLost(UpstreamFault):
     """The link died while the request was under way: whether it took effect is unknown."""
 
     code = UPSTREAM_LOST
+
+
+class UpstreamGarbled(UpstreamLost):
+    """What came is no response. The request was taken, so whether it took effect is unknown."""
+
+
+class UpstreamOversize(UpstreamGarbled):
+    """What came is larger than one message may be, and was not read to its end."""
+
+    code = UPSTREAM_OVERSIZE
 
 
 class UpstreamTimeout(UpstreamFault):

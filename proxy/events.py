@@ -53,6 +53,16 @@ class Schema(Protocol):
         ...
 
 
+class Junk(Protocol):
+    """A pattern that tells junk from results."""
+
+    @property
+    def source(self) -> str: ...
+    def found(self, text: str) -> bool:
+        """Whether it is anywhere in the head of ``text``. Takes time linear in that."""
+        ...
+
+
 class Mirrored(msgspec.Struct, frozen=True):
     """An argument that the upstream wants in a header too: ``Mcp-Param-<token>``. ``type`` is the schema's word."""
 
@@ -83,6 +93,16 @@ class Tool(msgspec.Struct, frozen=True):
     """What is wrong with its ``x-mcp-header`` declarations, ``None`` where nothing is."""
     digest: str = ""
     """Of its definition, byte for byte: what an approval is bound to. Empty where it was not listed."""
+    poll_s: float | None = None
+    """How often asking again is normal, as the operator declared it."""
+    volatile: tuple[str, ...] = ()
+    """Arguments that differ each time and mean nothing, as the operator declared them."""
+    empty_ok: bool | None = None
+    """Whether an empty result is a good one, as the operator declared it; ``None`` where its history says."""
+    junk: tuple[Junk, ...] = ()
+    """What no result of it ever says, as the operator declared it."""
+    read_hint: bool = False
+    """Whether the upstream says that it only reads. That loosens nothing; who counts changes counts fewer by it."""
 
     @property
     def qualified(self) -> str:
@@ -119,6 +139,7 @@ class Ancestor(msgspec.Struct, frozen=True):
     upstream: str
     tool: str
     """``<upstream>__<name>``."""
+    run: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -139,6 +160,8 @@ class Finding(msgspec.Struct, frozen=True):
     """The same with all numbers taken for one: equal where only a count went on."""
     pending: bool = False
     """Whether the result itself says that it is not there yet, and to ask again."""
+    shape: str = ""
+    """``json:`` with its top-level keys, ``list``, ``html``, ``text`` or ``other``; empty where nothing was seen."""
 
 
 class CallProposed(msgspec.Struct, frozen=True):
@@ -192,6 +215,9 @@ class CallReturned(msgspec.Struct, frozen=True):
     """Whether it is what came of a task: the call itself was settled when the task began."""
     finding: Finding | None = None
     """What it really was, where that was looked into; ``truth`` is its word."""
+    shared: str = ""
+    """The decision of the call that was really made, where this one was given that one's result: the upstream was not
+    asked twice, and what it did counts once."""
 
 
 Event: TypeAlias = ToolListed | CallProposed | CallReturned

@@ -9,7 +9,6 @@ be passed or the state has changed, it is made anew; where that goes on, nothing
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -19,29 +18,34 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from fuseboard import fingerprints, param_headers, pipeline, refusals, tasks, truth
+from fuseboard import effects, fingerprints, pipeline, refusals, tasks, truth
 from fuseboard.answers import Answers
 from fuseboard.budgets import ENDED_S, milestones_key, run_key
 from fuseboard.checkpoint import checkpoint_key
+from fuseboard.cleaning.result import Cleaner
 from fuseboard.continuations import Continuations, binding_of
-from fuseboard.deadline import Deadline
-from fuseboard.era import Era, is_header_mismatch
-from fuseboard.errors import StoreUnavailable, UpstreamFault, UpstreamLost
+from fuseboard.entrance import Entrance, fenced
+from fuseboard.era import Era
+from fuseboard.errors import StoreUnavailable, UpstreamFault
 from fuseboard.events import Caller, CallProposed, Effect, Tool
 from fuseboard.holds import HeldCall, Holds
 from fuseboard.ids import Ids
-from fuseboard.lineage import Step
+from fuseboard.lineage import KEPT_S, Step
+from fuseboard.loops.ladder import ladder_key
 from fuseboard.pipeline import Outcome, Policies
-from fuseboard.ports import Failure, Proposed, Reply, Request, Result, Scope, Store
+from fuseboard.ports import Proposed, Reply, Request, Result, Scope, Store
 from fuseboard.recording import Recorder
+from fuseboard.retries import RetriesLike
 from fuseboard.reviews import state_key
 from fuseboard.runs import Run, Source
+from fuseboard.sending import Sending
 from fuseboard.settlement import JUDGEMENTS, Judgement, Settlement, contended
-from fuseboard.state import EMPTY, Expire, Snapshot
+from fuseboard.state import EMPTY, Expire, Lock, Snapshot
 from fuseboard.tasks import NOBODY, Holder, Task, Tasks
 from fuseboard.truth import Truth
 from fuseboard.upstreams.seats import Seat
 from fuseboard.verdicts import Deny, Hold
+from fuseboard.windows import window_key
 from fuseboard.wire import splice
 
 _log = logging.getLogger("fuseboard.exchange")
@@ -81,6 +85,8 @@ class Proposal(msgspec.Struct, frozen=True):
     refresh: Callable[[], Awaitable[Tool | None]]
     relist: Callable[[], Awaitable[Tool | None]] | None = None
     """Lists the tools anew, however fresh they are; ``None`` where that cannot be had."""
+    idle_s: float | None = None
+    """How long the upstream may be silent about the call, ``None`` where it may all along."""
     holder: Holder = NOBODY
     step: Step | None = None
     """Where the call stands among others, ``None`` where nothing is known of that."""
@@ -101,10 +107,15 @@ class Exchange:
         *,
         enforce: bool,
         holds: Holds | None = None,
+        retries: RetriesLike | None = None,
+        entrance: Entrance | None = None,
+        cleaner: Cleaner | None = None,
     ) -> None:
         self.policies = policies
         self.tasks = Tasks()
         self.answers = Answers()
+        self._sending = Sending(store, clock, self.answers, retries, enforce=enforce)
+        self.entrance = entrance
         self._continuations = Continuations()
         self._store = store
         self._recorder = recorder
@@ -113,7 +124,7 @@ class Exchange:
         self.enforce = enforce
         self.holds = holds
         self._stopping = False
-        self.settlement = Settlement(policies, store, recorder, clock, enforce=enforce)
+        self.settlement = Settlement(policies, store, recorder, clock, enforce=enforce, cleaner=cleaner)
 
     def now(self) -> float:
         return self._clock()
@@ -137,17 +148,26 @@ class Exchange:
             signed=ask.run.signed,
             stated=ask.run.limits,
             kept_s=max(ask.run.kept_s, 2 * ask.timeout_s),
-            fingerprint=fingerprints.of_call(ask.tool.qualified, ask.arguments),
+            fingerprint=fingerprints.of_call(ask.tool.qualified, ask.arguments, ask.tool.volatile),
         )
         if (step := ask.step) is not None:
             depth, root, parent = step.depth, step.root(event.run), step.parent
-            event = msgspec.structs.replace(event, depth=depth, root=root, parent=parent)
+            event = msgspec.structs.replace(
+                event, depth=depth, root=root, parent=parent, ancestors=step.ancestors if step.below else ()
+            )
         value, held = ask.request.value, None
         if value is not None and ("requestState" in value or "inputResponses" in value):
             if self.holds is not None and (held := await self.holds.came_back(ask)) is not None:
                 ask = msgspec.structs.replace(ask, request=held.request)  # what we asked is nothing for the upstream
             else:
                 event = self._later_round(event, value)
+        try:
+            return await self._governed(event, ask, held)
+        finally:
+            if self.entrance is not None:
+                self.entrance.over(event)
+
+    async def _governed(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> Reply:
         try:
             outcome, reply = await self._admit(event, ask, held)
         except StoreUnavailable:
@@ -158,7 +178,11 @@ class Exchange:
         assert isinstance(judged, CallProposed)
         if (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
-        return await self._carry_out(judged, _to_send(ask, judged), ask)
+        attached_to = effects.attached_to(check.facts for check in outcome.checks)
+        params = _to_send(ask, judged)
+        if self.entrance is not None and (fences := self.entrance.begun(judged, outcome)):
+            params = fenced(params, fences)
+        return await self._carry_out(judged, params, ask, attached_to)
 
     def _refusal(self, judged: CallProposed, policy: str | None, refused: Deny | Hold, ask: Proposal) -> Reply:
         if isinstance(refused, Deny) and refused.answer is not None:
@@ -171,9 +195,16 @@ class Exchange:
         """The session that named the run has ended: nobody will come back to it, so its accounts need not stay."""
         if run.source is not Source.SESSION:
             return
+        if self.entrance is not None:
+            await self.entrance.ended(run.id)
         keys = (run_key(run.id), milestones_key(run.id), state_key(run.id), checkpoint_key(run.id))
+        behaviour = (window_key(run.id), ladder_key(run.id))
         with suppress(StoreUnavailable):
-            await self._store.commit([Expire(key, ENDED_S) for key in keys], EMPTY, None, at=self._clock())
+            # What its calls called may still call in its name, and must find it as it was: spent, paused or stopped.
+            ttl_s = ENDED_S + KEPT_S if run.lent else ENDED_S
+            ends = [Expire(key, ttl_s) for key in keys]
+            ends += [Expire(key, ttl_s if run.lent else 0.0) for key in behaviour]
+            await self._store.commit(ends, EMPTY, None, at=self._clock())
 
     async def late(self, task: Task, reply: Reply, *, modern: bool) -> Reply:
         """Judge what came of a task as the result of the call that began it."""
@@ -229,7 +260,9 @@ class Exchange:
             StoreUnavailable: the call needs its record first, and there is none.
         """
         for _ in range(JUDGEMENTS):
-            outcome, read = await self._judge(event, ask, held)
+            outcome, read = said = await self._judge(event, ask, held)
+            if self.entrance is not None and not self.entrance.open_to(event, outcome):
+                outcome, read = await self.entrance.passed(event, said, lambda now: self._judge(now, ask, held))
             if self.holds is not None and isinstance(outcome.refused, Hold):
                 if await self._wait(outcome, read, ask, seq):
                     return outcome
@@ -291,7 +324,7 @@ class Exchange:
             return await self._store.commit(outcome.writes, read, entry, at=judged.at, durable=durable)
         except StoreUnavailable as fault:
             _log.error("the ledger cannot be written: %s", fault)
-            if first and self.enforce:
+            if (first or any(isinstance(write, Lock) for write in outcome.writes)) and self.enforce:
                 raise
             return True
 
@@ -309,55 +342,30 @@ class Exchange:
             transport=ask.transport,
         )
 
-    async def _carry_out(self, judged: CallProposed, params: bytes | None, ask: Proposal) -> Reply:
+    async def _carry_out(
+        self, judged: CallProposed, params: bytes | None, ask: Proposal, attached_to: str | None
+    ) -> Reply:
         """Send the call and conclude its record, whatever becomes of it."""
+        late = partial(self._returned, judged, ask=ask, late=True)
         try:
-            reply = await self._call(judged, ask, params)
+            came, shared = await self._sending.made(judged, params, ask, attached_to=attached_to, late=late)
         except UpstreamFault as fault:
             return await self.settlement.of_fault(judged, fault)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self.settlement.cancelled(judged, _CUT if self._stopping else "the client gave up")
             raise
-        return await self._returned(judged, reply, ask)
+        if isinstance(came, UpstreamFault):
+            return await self.settlement.of_fault(judged, came, shared=shared)
+        return await self._returned(judged, came, ask, shared=shared)
 
-    async def _call(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
-        deadline = Deadline(ask.timeout_s)
-        if (step := ask.step) is not None:
-            at = self._clock()
-            params = step.sent(params, judged.id, ask.run, deadline_at=at + ask.timeout_s, at=at)
-        try:
-            return await self._send(judged, ask, params)
-        except asyncio.CancelledError:
-            if not deadline.was_it():
-                raise
-        finally:
-            deadline.over()
-            if step is not None:
-                step.over(at=self._clock())
-        raise ask.seat.upstream.timed_out(ask.request.method, ask.timeout_s)
-
-    async def _send(self, judged: CallProposed, ask: Proposal, params: bytes | None) -> Reply:
-        # Headers that mirror arguments say what was judged; those that the client sent go no further.
-        headers = param_headers.derived(judged.tool.mirrored, judged.arguments)
-        try:
-            reply = await ask.seat.request(ask.request.method, params, ask.scope, headers=headers)
-        except UpstreamLost:
-            if not judged.tool.idempotent:  # the operator's word, never the upstream's hint
-                raise
-            reply = await ask.seat.request(ask.request.method, params, ask.scope, headers=headers)
-        if isinstance(reply, Failure) and ask.relist is not None and is_header_mismatch(reply):
-            # 2026-07-28, custom headers: the listing is stale. Nobody has read the call, so it is sent once more.
-            fresh = await ask.relist()
-            anew = param_headers.derived(fresh.mirrored, judged.arguments) if fresh is not None else headers
-            if anew != headers:
-                return await ask.seat.request(ask.request.method, params, ask.scope, headers=anew)
-        return reply
-
-    async def _returned(self, judged: CallProposed, reply: Reply, ask: Proposal) -> Reply:
+    async def _returned(
+        self, judged: CallProposed, reply: Reply, ask: Proposal, *, shared: str = "", late: bool = False
+    ) -> Reply:
         said = truth.of_reply(judged.method, reply)
         task = tasks.id_of(reply) if said is Truth.TASK else None
-        passed = await self.settlement.of_reply(judged, reply, said, modern=ask.era is Era.STATELESS, task=task)
+        modern = ask.era is Era.STATELESS
+        passed = await self.settlement.of_reply(judged, reply, said, modern=modern, task=task, late=late, shared=shared)
         if isinstance(passed, Result) and said in (Truth.OK, Truth.EMPTY, Truth.BUSINESS_ERROR):
             self.answers.keep(judged.id, passed)
         if passed is not reply or not isinstance(reply, Result):

@@ -7,11 +7,12 @@ from fuseboard.budgets import limits_of
 from fuseboard.cedar.check import RuleError
 from fuseboard.cedar.rules import RuleSet, compile_rules
 from fuseboard.config import Config, ConfigInvalid, placed
+from fuseboard.lock_names import Rule, rules_of
 from fuseboard.recording import Redactor
 
 
-def policies(config: Config, compiled: RuleSet) -> pipeline.Policies:
-    """Everything that judges a call, in its order."""
+def policies(config: Config, compiled: RuleSet, *, process: str = "") -> pipeline.Policies:
+    """Everything that judges a call, in its order. ``process`` tells this proxy from others with the same store."""
     asked = config.approvals.ask_above
     redact, own = Redactor(config.secrets), config.checkpoint
     upstreams = {
@@ -20,7 +21,24 @@ def policies(config: Config, compiled: RuleSet) -> pipeline.Policies:
         if server.limits is not None
     }
     fuses = pipeline.Fuses(config.run, config.principal, config.milestones, asked, own, redact, upstreams)
+    fuses = fuses._replace(retries=config.retries, process=process, loops=config.loops)
+    fuses = fuses._replace(locks=_locks(config), agents=agents(config), breaker=config.breaker)
     return pipeline.standard(compiled, fuses)
+
+
+def _locks(config: Config) -> dict[str, tuple[Rule, ...]]:
+    own = config.locks
+    return {
+        f"{alias}__{tool}": rules_of(facts.lock, ttl_s=own.ttl_s, wait_s=own.wait_s)
+        for alias, server in config.servers.items()
+        for tool, facts in server.tools.items()
+        if facts.lock
+    }
+
+
+def agents(config: Config) -> frozenset[str]:
+    """The servers that call tools through this proxy themselves, by the operator's word."""
+    return frozenset(alias for alias, server in config.servers.items() if server.agent)
 
 
 def rules(config: Config) -> RuleSet:

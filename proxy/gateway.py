@@ -84,6 +84,8 @@ class Board:
 
     def health(self) -> dict[str, dict[str, Any]]:
         """What is known of each upstream, ready for JSON."""
+        entrance = self.exchange.entrance
+        busy = entrance.bulkheads.busy() if entrance is not None else {}
         return {
             alias: {
                 "state": upstream.health.state,
@@ -91,6 +93,7 @@ class Board:
                 "server": upstream.health.server,
                 "stateless": upstream.stateless,
                 **({"untranslated": dict(upstream.losses.counts)} if upstream.losses.counts else {}),
+                **({"busy": busy[alias]} if alias in busy else {}),
             }
             for alias, upstream in self.upstreams.items()
         }

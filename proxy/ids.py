@@ -21,6 +21,11 @@ def derived(digest: bytes, prefix: str = "r-") -> str:
     return prefix + _base32(int.from_bytes(digest[:5], "big")) + _base32(int.from_bytes(digest[5:10], "big"))
 
 
+def first_at(at: float) -> str:
+    """Not above the id of any decision from ``at`` on (Unix seconds), and above those of all before."""
+    return "d-" + _base32(int(at * 1000)) + "0" * 8
+
+
 class Chance:
     """Random bits out of a supply. Asking the system lets go of the interpreter's lock, which costs more than the bits.
 

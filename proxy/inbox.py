@@ -7,12 +7,15 @@ from typing import Final
 
 from fuseboard import approvals
 from fuseboard.approvals import INDEX, Approval, Index, Unsettled, approval_key, keys_to_decide
+from fuseboard.breakers import machine
+from fuseboard.breakers.machine import Breaker
+from fuseboard.breakers.standing import Target, acted
 from fuseboard.budgets import milestones_key, run_key
 from fuseboard.checkpoint import Note, checkpoint_key
 from fuseboard.errors import StoreUnavailable
 from fuseboard.ports import Store
 from fuseboard.reviews import PAUSED, STOPPED, RunState, state_key
-from fuseboard.state import Put, Snapshot
+from fuseboard.state import Put, Snapshot, Write
 
 _ATTEMPTS: Final = 16
 """How often a change is tried while others change the same."""
@@ -116,7 +119,20 @@ class Inbox:
 
         await self._change(_run_keys(run), puts)
 
-    async def _change(self, keys: Sequence[str], puts: Callable[[Snapshot, float], Sequence[Put]]) -> None:
+    async def breaker(self, which: Target, *, open: bool, by: str, why: str = "", for_s: float = 0.0) -> Breaker:
+        """Take a tool or a server off the board for ``for_s``, or put it back. Returns its breaker as it is then."""
+
+        def puts(read: Snapshot, at: float) -> Sequence[Write]:
+            cell = read.get(which.key)
+            now = machine.read(cell, which.name)
+            turn = machine.forced_open if open else machine.reset
+            after = turn(now, by=by, why=why, at=at, for_s=for_s)
+            return (machine.written(which.key, cell, {which.name: after}), acted(which, after))
+
+        await self._change((which.key,), puts)
+        return machine.read((await self._store.read((which.key,), at=self._clock())).get(which.key), which.name)
+
+    async def _change(self, keys: Sequence[str], puts: Callable[[Snapshot, float], Sequence[Write]]) -> None:
         for _ in range(_ATTEMPTS):
             at = self._clock()
             read = await self._store.read(keys, at=at)

@@ -8,12 +8,13 @@ Only calls through this process are known here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from fuseboard.events import Ancestor, CallProposed
 from fuseboard.runs import Run, Said
 from fuseboard.trace_context import (
     BAGGAGE,
@@ -42,7 +43,11 @@ _SAMPLED: Final = "01"
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """One call on its way upstream. ``lends``: its upstream is an agent by the operator's word."""
+    """One call on its way upstream. ``lends``: its upstream is an agent by the operator's word.
+
+    ``call`` is what is known of it where it was judged, ``below`` the call under way that it stands on itself.
+    ``idle_s`` is how long its upstream may be silent, ``heard`` is told when something moves above it.
+    """
 
     id: str
     decision: str
@@ -53,6 +58,10 @@ class Span:
     deadline_at: float
     lends: bool
     ended: bool = False
+    call: Ancestor | None = None
+    below: Span | None = None
+    idle_s: float | None = None
+    heard: Callable[[], None] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +90,15 @@ class Step:
     def parent(self) -> str | None:
         return None if self.below is None else self.below.decision
 
+    @property
+    def ancestors(self) -> tuple[Ancestor, ...]:
+        """The calls that still wait for this one, the nearest first. Whoever has its answer waits for nobody.
+
+        Who merely learnt of somebody else's span stands on nothing: what stands on a call goes before others.
+        """
+        spans = [span for span in self._waiting() if may_lend(span, self.principal)]
+        return tuple(span.call for span in spans if span.call is not None)
+
     def root(self, run: str) -> str | None:
         """The run at the bottom, ``None`` where it is ``run`` itself."""
         return None if self.below is None or self.below.root == run else self.below.root
@@ -91,11 +109,39 @@ class Step:
             return timeout_s
         return min(timeout_s, max(0.001, SHARE * (self.below.deadline_at - at)))
 
-    def sent(self, params: bytes | None, decision: str, run: Run, *, deadline_at: float, at: float) -> bytes | None:
+    def silent_within(self, idle_s: float | None) -> float | None:
+        """How long the call's upstream may be silent: less than its caller's, so that the lowest is given up first."""
+        theirs = [SHARE * span.idle_s for span in self._waiting() if span.idle_s is not None]
+        return min([*theirs, idle_s] if idle_s is not None else theirs, default=None)
+
+    def heard(self) -> None:
+        """Something moved in this call: none of those that wait for it is idle."""
+        for span in self._waiting():
+            if span.heard is not None:
+                span.heard()
+
+    def _waiting(self) -> Iterator[Span]:
+        span = self.below
+        while span is not None and not span.ended:
+            yield span
+            span = span.below
+
+    def sent(
+        self,
+        params: bytes | None,
+        decision: str,
+        run: Run,
+        *,
+        deadline_at: float,
+        at: float,
+        call: Ancestor | None = None,
+    ) -> bytes | None:
         """The params as they go upstream under a span of our own, which is known from here on."""
         if self.trace is None and self.drops is None:
             return params
         span = self.lineage.opened(self, decision, run, deadline_at, at) if self.trace is not None else None
+        if span is not None:
+            span.call = call
         return stamped(params, self, span)
 
     def over(self, *, at: float) -> None:
@@ -132,9 +178,12 @@ class Lineage:
     def opened(self, step: Step, decision: str, run: Run, deadline_at: float, at: float) -> Span:
         self._forget(at)
         below = step.below
+        run.lent = True
         root = run.id if below is None else below.root
         id = f"{self._entropy(64) or 1:016x}"
         span = step.span = Span(id, decision, run, root, step.depth, step.principal, deadline_at, step.lends)
+        if below is not None and not below.ended:  # else it would keep those alive that nobody waits for
+            span.below = below
         if len(self._spans) < MAX_SPANS:  # else all of them are under way, and this call's descendants stand alone
             self._spans[id] = span
         return span
@@ -178,6 +227,11 @@ def _drop_member(meta: splice.Fields, key: str) -> None:
         del meta[BAGGAGE]
     else:
         meta[BAGGAGE] = splice.raw(kept)
+
+
+def ancestor(call: CallProposed) -> Ancestor:
+    """A judged call, as those see it that will stand on it."""
+    return Ancestor(call.id, call.fingerprint, call.tool.upstream, call.tool.qualified, call.run)
 
 
 def may_lend(span: Span, principal: str) -> bool:

@@ -16,14 +16,18 @@ from collections.abc import Callable
 import anyio
 import msgspec
 
+from fuseboard import late
 from fuseboard.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
+    UPSTREAM_JUNK,
+    UPSTREAM_OVERSIZE,
     ProtocolFault,
     Undelivered,
     UpstreamFault,
     UpstreamLost,
 )
+from fuseboard.late import MOST, Listener
 from fuseboard.ports import Handler, Notification, Reply, Request, Response
 from fuseboard.wire import frames
 
@@ -101,6 +105,7 @@ class Peer:
         self._depth = depth
         self._on_lost = on_lost
         self._asked: dict[bytes, asyncio.Future[Reply]] = {}
+        self._listened_for: dict[bytes, Listener] = {}
         self._streams: set[bytes] = set()
         self._serving: dict[bytes, _InFlight] = {}
         self._next_id = 0
@@ -165,10 +170,18 @@ class Peer:
             # 2025-11-25, cancellation: initialize must not be cancelled.
             if id in self._asked and method != "initialize":
                 self.notify(CANCELLED, b'{"requestId":%b}' % id)
+                self._listen_for(id, method)
             raise
         finally:
             self._asked.pop(id, None)
             self._streams.discard(id)
+
+    def _listen_for(self, id: bytes, method: str) -> None:
+        """Whoever made this call may want its answer, though it does not wait for it any more."""
+        listener = late.listener()
+        if listener is not None and method == "tools/call" and len(self._listened_for) < MOST:
+            self._listened_for[id] = listener
+            asyncio.get_running_loop().call_later(listener.for_s, self._listened_for.pop, id, None)
 
     def notify(self, method: str, params: bytes | None) -> None:
         if self._lost is None:
@@ -249,13 +262,14 @@ class Peer:
 
     def dropped(self, head: bytes, reason: str) -> None:
         """A frame was too large to be taken; ``head`` is how it began. Whoever waits for it is told."""
-        self._unreadable(head, ProtocolFault(INVALID_REQUEST, reason))
+        self._unreadable(head, ProtocolFault(INVALID_REQUEST, reason), as_answer=UPSTREAM_OVERSIZE)
 
-    def _unreadable(self, data: bytes | bytearray, fault: ProtocolFault) -> None:
+    def _unreadable(self, data: bytes | bytearray, fault: ProtocolFault, *, as_answer: int = UPSTREAM_JUNK) -> None:
+        """A request gets the code of the specification; to an answer, that code would blame whoever asked."""
         id = frames.answered_id(data) if self._asked else None
         if id in self._asked:
             message = f"{self._name} gave an answer that cannot be read: {fault.message}"
-            self._answered(id, frames.failure(fault.code, message))
+            self._answered(id, frames.failure(as_answer, message))
         else:
             if not self._babbles:  # once: a server that prints where it should speak may do so all day
                 self._babbles = True
@@ -278,6 +292,8 @@ class Peer:
         answer = self._asked.pop(id, None) if id is not None else None
         if answer is not None and not answer.done():
             answer.set_result(reply)
+        elif id is not None and (listener := self._listened_for.pop(id, None)) is not None:
+            listener.heard(reply)
 
     def _cancelled(self, params: bytes | None) -> None:
         try:

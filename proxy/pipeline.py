@@ -14,14 +14,21 @@ from fuseboard.budgets import Limits, RunLimitsLike, SharedLimitsLike, allowance
 from fuseboard.cedar.rules import RuleSet
 from fuseboard.checkpoint import CheckpointLike
 from fuseboard.events import CallProposed, CallReturned, Event, ToolListed
+from fuseboard.lock_names import Rule
 from fuseboard.policies.ambiguity import AmbiguityPolicy
+from fuseboard.policies.breaker import BreakerLike, BreakerPolicy
 from fuseboard.policies.budgets import NO_UPSTREAMS, BudgetPolicy
 from fuseboard.policies.checkpoint import CheckpointPolicy
+from fuseboard.policies.effects import EffectsPolicy
 from fuseboard.policies.exposure import ExposurePolicy
+from fuseboard.policies.locks import LocksPolicy
+from fuseboard.policies.loops import LoopPolicy, LoopsLike
 from fuseboard.policies.permissions import PermissionsPolicy
+from fuseboard.policies.retries import RetriesPolicy
 from fuseboard.policies.review import Goal, ReviewPolicy
 from fuseboard.policies.schema import SchemaPolicy
 from fuseboard.policy import Policy
+from fuseboard.retries import RetriesLike
 from fuseboard.state import Snapshot, Write
 from fuseboard.verdicts import Allow, Deny, Hold, Rewrite, Verdict, name_of
 
@@ -50,7 +57,8 @@ class Fuses(NamedTuple):
     the configuration.
 
     ``checkpoint`` is its section where that tool is offered; ``redact`` takes our secrets out of what the agent says
-    there.
+    there. ``retries`` is that section, and ``process`` tells this proxy from others with the same store. ``locks``
+    are the rules of each tool that needs any, ``agents`` the servers that call tools through us themselves.
     """
 
     run: RunLimitsLike
@@ -60,6 +68,12 @@ class Fuses(NamedTuple):
     checkpoint: CheckpointLike | None = None
     redact: Callable[[str], str] = str
     upstreams: Mapping[str, Limits] = NO_UPSTREAMS
+    retries: RetriesLike | None = None
+    process: str = ""
+    loops: LoopsLike | None = None
+    locks: Mapping[str, Sequence[Rule]] = MappingProxyType({})
+    agents: frozenset[str] = frozenset()
+    breaker: BreakerLike | None = None
 
 
 def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
@@ -72,6 +86,14 @@ def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
             ReviewPolicy(fuses.run, fuses.milestones, offered=own is not None),
             # beside the review that reads it; it judges no call, and stands here only where its tool does
             *((CheckpointPolicy(counts=own.counts, redact=fuses.redact),) if own is not None else ()),
+            # before whatever counts calls: what is bound to fail alike is not made, and costs nothing
+            *((RetriesPolicy(fuses.retries),) if fuses.retries is not None else ()),
+            # before what looks for loops: of what does not work, that is what has to be said
+            *((BreakerPolicy(fuses.breaker),) if fuses.breaker is not None else ()),
+            # after what tells failures: what came back is right, there is only nothing new in it
+            *((LoopPolicy(fuses.loops, fuses.milestones),) if fuses.loops is not None else ()),
+            # after whatever refuses for nothing: it writes down that the call is made
+            *((EffectsPolicy(fuses.retries, fuses.process),) if fuses.retries is not None else ()),
             BudgetPolicy(  # after the rules: what is denied is free
                 fuses.run, allowance(fuses.run, fuses.principal), fuses.upstreams
             ),
@@ -82,7 +104,16 @@ def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
         PermissionsPolicy(rules),  # before the schema: a forbidden tool's schema is no caller's business
         *limits,
         SchemaPolicy(),  # last before the upstream: it judges exactly what will be sent, rewrites included
+        # after all that could refuse: no call waits for a lock that is refused in any case; it rewrites nothing
+        *(locking(fuses) if fuses is not None else ()),
     )
+
+
+def locking(fuses: Fuses) -> Policies:
+    """Only where there is anything to lock, or anybody to wait for."""
+    if not fuses.locks and not fuses.agents:
+        return ()
+    return (LocksPolicy(fuses.locks, fuses.agents, None if fuses.retries is None else fuses.process),)
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -94,7 +125,8 @@ class Check(msgspec.Struct, frozen=True):
     facts: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        return {"policy": self.policy, "verdict": self.verdict, "rule": self.rule, "facts": dict(self.facts)}
+        facts = self.facts if type(self.facts) is dict else dict(self.facts)
+        return {"policy": self.policy, "verdict": self.verdict, "rule": self.rule, "facts": facts}
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -153,10 +185,10 @@ def descend(
     said = _Said(event, enforce)
     unsaid = UNSAID in state.versions or type(event) is ToolListed
     for policy in _judging(policies, type(event)):
-        verdict = _ask(policy, said.event, state, unsaid=unsaid)
+        verdict = _ask(policy, said.event, state, unsaid)
         kind = type(verdict)
-        if kind is Hold and (grant := granted.get((policy.name, verdict.rule or ""))) is not None:
-            verdict = Allow(verdict.rule, {**verdict.facts, "approved": grant})
+        if isinstance(verdict, Hold) and (grant := granted.get((policy.name, verdict.rule or ""))) is not None:
+            verdict = Allow(verdict.rule, {**verdict.facts, "approved": grant}, verdict.granted)
         said.heard(policy, verdict)
         if kind is Deny and enforce:
             break
@@ -171,7 +203,7 @@ def ascend(policies: Policies, event: CallReturned, state: Snapshot, *, enforce:
     said = _Said(event, enforce)
     unsaid = UNSAID in state.versions
     for policy in reversed(_judging(policies, CallReturned)):
-        said.heard(policy, _ask(policy, said.event, state, unsaid=unsaid))
+        said.heard(policy, _ask(policy, said.event, state, unsaid))
     return said.outcome(happened=True)
 
 
@@ -190,10 +222,12 @@ class _Said:
         self._nudges: tuple[tuple[str, Allow], ...] = ()
 
     def heard(self, policy: Policy, verdict: Verdict) -> None:
-        self._checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
         if type(verdict) is Allow and verdict.rule is None:  # most of what is ever said
-            self._writes += verdict.writes
+            self._checks.append(Check(policy.name, "allow", None, verdict.facts))
+            if verdict.writes:
+                self._writes += verdict.writes
             return
+        self._checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
         deciding = self._deciding
         match verdict:
             case Allow():
@@ -221,7 +255,7 @@ class _Said:
         return Outcome(deciding, self._policy, tuple(self._checks), writes, self.event, self._enforce, self._nudges)
 
 
-def _ask(policy: Policy, event: Event, state: Snapshot, *, unsaid: bool) -> Verdict:
+def _ask(policy: Policy, event: Event, state: Snapshot, unsaid: bool) -> Verdict:
     """``unsaid``: not all policies have said what they read; one that cannot is refused here."""
     try:
         if unsaid:

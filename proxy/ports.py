@@ -21,9 +21,15 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A JSON-RPC ``error`` object as it came, byte for byte (code, message, data and whatever else it holds)."""
+    """A JSON-RPC ``error`` object as it came, byte for byte (code, message, data and whatever else it holds).
+
+    ``status`` is the HTTP status that it came with where that says more than "here is an error": 429, or of a server's
+    failure. ``retry_after_s`` is how long its headers ask to be left alone.
+    """
 
     raw: bytes
+    status: int | None = None
+    retry_after_s: float | None = None
 
 
 Reply: TypeAlias = Result | Failure

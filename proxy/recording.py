@@ -21,6 +21,7 @@ from fuseboard.verdicts import Deny, Hold, Rewrite, name_of
 
 PREVIEW_BYTES: Final = 2048
 TASK_CHECK: Final = "task"
+TRUTH_CHECK: Final = "truth"
 ANSWERS_CHECK: Final = "answers"
 ARGUMENTS_BYTES: Final = 65_536
 """Arguments that are longer, as JSON text, are recorded by their head."""
@@ -49,6 +50,8 @@ class Redactor:
         forms = {form for secret in secrets if len(secret) >= 4 for form in _forms(secret)}
         known = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
+        self.idle = self._pattern is None
+        """Whether there is nothing to take out."""
         self._longest_bytes = 6 * max(map(len, known), default=1)  # a character may stand there as \u0000
 
     def __call__(self, text: str) -> str:
@@ -118,6 +121,7 @@ class Recorder:
         digest = digest_of(proposal.arguments)
         rewritten = proposal.arguments is not asked
         final = outcome.refused is not None
+        checks = self._checks(outcome)
         return Proposed(
             id=proposal.id,
             run=run.id,
@@ -139,7 +143,7 @@ class Recorder:
             policy=outcome.policy,
             rule=said.rule,
             reason=self._reason(said) if isinstance(said, Deny | Hold | Rewrite) else None,
-            checks=self._checks(outcome) + self._answers(proposal.answers),
+            checks=checks if proposal.answers is None else checks + self._answers(proposal.answers),
             config=self._config,
             final=final,
             sent=self._kept(msgspec.json.encode(proposal.arguments), digest) if rewritten and not final else None,
@@ -191,12 +195,10 @@ class Recorder:
         checks = [check.to_json() for check in outcome.checks]
         if self._arguments != "full":
             checks = [_without_values(check) for check in checks]
-        return [self._redact.value(check) for check in checks]
+        return checks if self._redact.idle else [self._redact.value(check) for check in checks]
 
-    def _answers(self, answers: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    def _answers(self, answers: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What the client said when it was asked: sent with the call, and no part of its arguments."""
-        if answers is None:
-            return []
         kept = self._kept(_CANONICAL(answers), digest_of(answers))
         facts = {} if kept is None else {"answers": kept if kept.startswith("sha256:") else json.loads(kept)}
         return [{"policy": ANSWERS_CHECK, "verdict": "allow", "rule": None, "facts": facts}]
@@ -230,6 +232,8 @@ class Recorder:
 
 def _without_values(check: dict[str, Any]) -> dict[str, Any]:
     """A check without what it found in the arguments: where something did not fit, and what was expected, stay."""
+    if check["policy"] == TRUTH_CHECK:
+        return {**check, "facts": {name: fact for name, fact in check["facts"].items() if name != "evidence"}}
     mismatches = check["facts"].get("mismatches")
     if not isinstance(mismatches, list):
         return check

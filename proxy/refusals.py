@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -63,13 +63,29 @@ def of_call(judged: CallProposed, policy: str | None, verdict: Deny | Hold, *, m
     return reply(judged.method, verdict, decision(judged.id, judged.run, policy, verdict), modern=modern)
 
 
+def cleaned(judged: CallProposed, reply: Reply, counts: Mapping[str, int]) -> Reply:
+    """A reply out of which something was taken, with the decision beside it: a result's in ``_meta``, an error's in
+    ``data``, where there is room for it."""
+    reason = "Cleaned before it was passed on: " + ", ".join(f"{what} × {count:,}" for what, count in counts.items())
+    said = {"id": judged.id, "run": judged.run, "verdict": "rewrite"}
+    said |= {"policy": "output", "rule": "output.cleaned", "reason": reason}
+    try:
+        fields = splice.fields(reply.raw)
+        name = "_meta" if isinstance(reply, Result) else "data"
+        inner = splice.fields(fields.get(name))
+    except msgspec.MsgspecError:
+        return reply
+    fields[name] = msgspec.Raw(splice.join({**inner, DECISION: splice.raw(said)}))
+    return type(reply)(splice.join(fields))
+
+
 def nudged(judged: CallProposed, reply: Result, nudges: Sequence[tuple[str, Allow]]) -> Result:
     """The result with a sentence for the model after it, and with the decision beside it. All else keeps its bytes."""
     try:
         fields = splice.fields(reply.raw)
-        blocks = splice.items(fields["content"])
+        blocks = splice.items(fields.get("content") or b"[]")  # left out beside structuredContent, by some
         meta = splice.fields(fields.get("_meta"))
-    except (msgspec.MsgspecError, KeyError):
+    except msgspec.MsgspecError:
         return reply
     policy, first = nudges[0]
     reason = " ".join(verdict.nudge or "" for _, verdict in nudges)

@@ -117,6 +117,8 @@ class Run:
     """When the token of a signed run ends."""
     ttl_s: float = 0.0
     """For how long it was signed."""
+    lent: bool = False
+    """Whether a call of it was sent under a span of ours: what was called may call on in its name, even after it."""
 
     @property
     def signed(self) -> bool:

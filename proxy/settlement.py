@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from fuseboard import pipeline, refusals, truth
+from fuseboard.cleaning.fields import Root
+from fuseboard.cleaning.result import Cleaned, Cleaner
 from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
 from fuseboard.events import CallProposed, CallReturned
 from fuseboard.pipeline import Check, Outcome, Policies
@@ -29,6 +31,8 @@ JUDGEMENTS: Final = 8
 CONTENTION: Final = "state_contention"
 """The rule of a refusal because no judgement held."""
 
+_REFUSALS: Final = (Deny, Hold)
+
 _WITHHELD: Final = (
     "{tool} was called, but its result is withheld: other calls kept changing what the decision rests on. "
     "Do not repeat the call before you have checked what it did."
@@ -46,13 +50,21 @@ class Settlement:
     """Closes governed calls. ``clock`` gives Unix seconds."""
 
     def __init__(
-        self, policies: Policies, store: Store, recorder: Recorder, clock: Callable[[], float], *, enforce: bool
+        self,
+        policies: Policies,
+        store: Store,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        *,
+        enforce: bool,
+        cleaner: Cleaner | None = None,
     ) -> None:
         self.policies = policies
         self._store = store
         self._recorder = recorder
         self._clock = clock
         self._enforce = enforce
+        self._cleaner = cleaner
 
     async def of_reply(
         self,
@@ -63,29 +75,45 @@ class Settlement:
         modern: bool,
         task: str | None = None,
         late: bool = False,
+        shared: str = "",
     ) -> Reply:
         """Judge what came back, settle, close the record, and give what the client gets.
 
-        ``task`` is the task that began with it or, where it is ``late``, that it came of.
+        ``task`` is the task that began with it or, where it is ``late``, that it came of. ``shared`` is the decision of
+        the call that was really made, where this one was given that one's result.
         """
+        # first of all: what is judged, kept and given is what was left of it
+        reply, cleaned = self._clean(judged, reply)
         try:
             value = _value(judged, reply)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             message = _unreadable(judged, fault)
-            await self._close(judged, Truth.MALFORMED, reply, None, error=message, task=task, late=late)
+            await self._close(judged, Truth.MALFORMED, reply, None, error=message, task=task, late=late, shared=shared)
             return frames.failure(UPSTREAM_JUNK, message) if self._enforce else reply
-        outcome = await self._close(judged, said, reply, value, task=task, late=late)
+        outcome = await self._close(judged, said, reply, value, task=task, late=late, shared=shared, cleaned=cleaned)
         refused = outcome.refused
         if refused is not None:
             return refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        if cleaned is not None and self._enforce:
+            reply = refusals.cleaned(judged, reply, cleaned.counts)
         if outcome.nudges and isinstance(reply, Result):
             return refusals.nudged(judged, reply, outcome.nudges)
         return reply
 
-    async def of_fault(self, judged: CallProposed, fault: UpstreamFault) -> Reply:
+    async def of_fault(self, judged: CallProposed, fault: UpstreamFault, *, shared: str = "") -> Reply:
         """The upstream did not answer: what that means for the call is written down, and what it held is settled."""
-        await self._close(judged, truth.of_fault(fault), None, None, error=fault.message)
-        return frames.failure(fault.code, fault.message)
+        await self._close(judged, truth.of_fault(fault), None, None, error=fault.message, shared=shared, fault=fault)
+        return self._clean(judged, frames.failure(fault.code, fault.message))[0]
+
+    def _clean(self, judged: CallProposed, reply: Reply) -> tuple[Reply, Cleaned | None]:
+        """What is passed on of a reply, and what was taken out of it; the very same reply where that is nothing."""
+        if self._cleaner is None:
+            return reply, None
+        root = None if isinstance(reply, Result) else Root.ERROR
+        cleaned = self._cleaner.clean(judged.method, reply.raw, root)
+        if not cleaned.counts:
+            return reply, None
+        return (type(reply)(cleaned.raw) if self._enforce else reply), cleaned
 
     async def cancelled(self, judged: CallProposed, message: str, *, task: str | None = None) -> None:
         """Nobody waits for the result any more."""
@@ -102,10 +130,13 @@ class Settlement:
         if not task.concluded:
             task.concluded = True  # before anything is waited for: another delivery may be under way
             return await self.of_reply(judged, reply, said, modern=modern, task=task.id, late=True)
+        reply, cleaned = self._clean(judged, reply)
         try:
             value = _value(judged, reply)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             return frames.failure(UPSTREAM_JUNK, _unreadable(judged, fault)) if self._enforce else reply
+        if cleaned is not None and self._enforce:
+            reply = refusals.cleaned(judged, reply, cleaned.counts)
         if value is None:
             return reply
         event = CallReturned(self._clock(), judged, said, value, len(reply.raw), late=True)
@@ -123,13 +154,19 @@ class Settlement:
         error: str | None = None,
         task: str | None = None,
         late: bool = False,
+        shared: str = "",
+        fault: UpstreamFault | None = None,
+        cleaned: Cleaned | None = None,
     ) -> Outcome:
         """Judge the result and close the record, together with what the policies asked to write."""
         size_bytes = len(reply.raw) if isinstance(reply, Result) else 0
+        came = said
         for _ in range(JUDGEMENTS):
-            event = CallReturned(self._clock(), judged, said, value, size_bytes, late)
-            outcome, read = await self._ascend(event, reply)
+            event = CallReturned(self._clock(), judged, came, value, size_bytes, late, None, shared)
+            outcome, read = await self._ascend(event, reply, fault)
             telling = outcome if value is not None or _objected(outcome) else None
+            if cleaned is not None:
+                telling = _with_cleaned(outcome, cleaned)
             said = _as_judged(_truth(outcome), outcome)
             if await self._conclude(judged, said, reply, outcome, telling, read, error, task):
                 return outcome
@@ -137,14 +174,15 @@ class Settlement:
         await self._conclude(judged, _as_judged(said, outcome), reply, outcome, outcome, EMPTY, error, task)
         return outcome
 
-    async def _ascend(self, event: CallReturned, reply: Reply | None) -> Judgement:
+    async def _ascend(self, event: CallReturned, reply: Reply | None, fault: UpstreamFault | None = None) -> Judgement:
         keys = (*findings.keys(event.proposal), *pipeline.keys(self.policies, event))
         state = await self._store.read(keys, at=event.at) if keys else EMPTY
-        finding = findings.found(event, reply, state)
+        finding = findings.found(event, reply, state, fault)
         event = msgspec.structs.replace(event, truth=finding.truth, finding=finding)
         outcome = pipeline.ascend(self.policies, event, state, enforce=self._enforce)
         learnt = findings.learnt(findings.as_judged(event, _as_judged(finding.truth, outcome)))
-        return Judgement(msgspec.structs.replace(outcome, writes=(*outcome.writes, *learnt)), state)
+        checks = (*outcome.checks, findings.check(finding)) if finding.evidence else outcome.checks
+        return Judgement(msgspec.structs.replace(outcome, checks=checks, writes=(*outcome.writes, *learnt)), state)
 
     async def _conclude(
         self,
@@ -182,6 +220,12 @@ def contended(outcome: Outcome, reason: str) -> Outcome:
     return msgspec.structs.replace(outcome, **changes)
 
 
+def _with_cleaned(outcome: Outcome, cleaned: Cleaned) -> Outcome:
+    """The judgement with what was taken out of the result before it: what, how often, where; nothing is quoted."""
+    check = Check("output", "rewrite", "output.cleaned", cleaned.facts)
+    return msgspec.structs.replace(outcome, checks=(*outcome.checks, check))
+
+
 def _objected(outcome: Outcome) -> bool:
     """Whether any policy had a word to say; of a result that nobody looked into, the record says what came, no more."""
     return any(check.verdict != "allow" or check.rule is not None for check in outcome.checks)
@@ -204,6 +248,6 @@ def _truth(outcome: Outcome) -> str:
 
 def _as_judged(said: str, outcome: Outcome) -> Truth:
     """What the reply turned out to be once the policies had seen it."""
-    if not isinstance(outcome.verdict, Deny | Hold) or said == Truth.MALFORMED:
-        return Truth(said)
+    if not isinstance(outcome.verdict, _REFUSALS) or said == Truth.MALFORMED:
+        return said if isinstance(said, Truth) else Truth(said)
     return Truth.SCHEMA_VIOLATION if outcome.policy == "schema" else Truth.DENIED

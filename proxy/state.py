@@ -84,6 +84,49 @@ class Throttle(msgspec.Struct, frozen=True):
     ttl_s: float
 
 
+class Draw(msgspec.Struct, frozen=True):
+    """Take ``amount`` out of a bucket of tokens; a negative amount puts as much in.
+
+    The bucket fills by ``rate_per_s`` up to ``floor``, by what is put in up to ``most``. The store refuses the whole
+    commit where too little is in it. One that nobody has drawn on holds ``floor``.
+    """
+
+    key: str
+    amount: float
+    rate_per_s: float
+    floor: float
+    most: float
+    ttl_s: float
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """Take a lock for ``owner``, a call or a run, for ``hold_s`` at most, together with others who share it, or alone.
+
+    The store refuses the whole commit where another's lease is in the way, or where ``fence`` is no longer higher than
+    what was given out before. Whoever holds it already goes on holding it, for ``hold_s`` from now. With ``renews``
+    nothing is taken: refused is whoever has lost it.
+    """
+
+    key: str
+    owner: str
+    call: str
+    run: str
+    tool: str
+    exclusive: bool
+    fence: int
+    hold_s: float
+    ttl_s: float
+    renews: bool = False
+
+
+class Unlock(msgspec.Struct, frozen=True):
+    """Give a lock back. Who does not hold it changes nothing."""
+
+    key: str
+    owner: str
+    ttl_s: float
+
+
 class Expire(msgspec.Struct, frozen=True):
     """Let what ``key`` holds end in ``ttl_s`` at the latest: nobody will come back to it."""
 
@@ -91,7 +134,7 @@ class Expire(msgspec.Struct, frozen=True):
     ttl_s: float
 
 
-Write: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle | Expire
+Write: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle | Draw | Lock | Unlock | Expire
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -11,8 +11,12 @@ from fuseboard.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     UPSTREAM_JUNK,
+    UPSTREAM_OVERSIZE,
     UpstreamFault,
+    UpstreamGarbled,
     UpstreamLost,
+    UpstreamOversize,
+    UpstreamThrottled,
     UpstreamTimeout,
 )
 from fuseboard.ports import Reply, Result
@@ -28,6 +32,14 @@ class Truth(StrEnum):
     """The tool ran and said that it failed (``isError: true``)."""
     ERROR = "error"
     """A JSON-RPC error of another kind."""
+    THROTTLED = "throttled"
+    """Too many calls, says the upstream: not now. No failure of anybody's."""
+    ERROR_SHAPED_SUCCESS = "error_shaped_success"
+    """It says that it succeeded, and all that it holds is an error: a page of HTTP 500, a login page, a traceback."""
+    JUNK = "junk"
+    """The same long answer to whatever was asked, or one that the operator named as junk."""
+    DRIFT = "drift"
+    """A good result, whose keys are others than they always were. A warning, no more."""
     INPUT_REQUIRED = "input_required"
     """The upstream asks something before it goes on (2026-07-28)."""
     TASK = "task"
@@ -35,6 +47,8 @@ class Truth(StrEnum):
     SCHEMA_VIOLATION = "schema_violation"
     MALFORMED = "malformed"
     """Not the shape of any result of the method."""
+    OVERSIZE = "oversize"
+    """Larger than one message of an upstream may be. It was not read to its end."""
     TIMEOUT = "timeout"
     OUTAGE = "outage"
     """The upstream could not be reached; nothing was sent."""
@@ -44,6 +58,15 @@ class Truth(StrEnum):
     """The client gave up; whether the call took effect is unknown."""
     DENIED = "denied"
     """Nothing was sent: a policy refused."""
+
+
+GOOD: Final = frozenset({Truth.OK, Truth.EMPTY, Truth.DRIFT})
+"""The tool did what it was asked to, whatever there was to say of it."""
+
+
+def meets(said: str, wanted: str) -> bool:
+    """Whether a result counts where ``wanted`` is asked for: a warning takes nothing from a good one."""
+    return said == wanted or (said == Truth.DRIFT and wanted == Truth.OK)
 
 
 class _Head(msgspec.Struct):
@@ -88,6 +111,12 @@ def of_fault(fault: UpstreamFault) -> Truth:
     match fault:
         case UpstreamTimeout():
             return Truth.TIMEOUT
+        case UpstreamThrottled():
+            return Truth.THROTTLED
+        case UpstreamOversize():
+            return Truth.OVERSIZE
+        case UpstreamGarbled():
+            return Truth.MALFORMED
         case UpstreamLost():
             return Truth.LOST
         case _:
@@ -122,6 +151,8 @@ def _is_task(head: _Head) -> bool:
 
 
 def _of_error(error: _Error) -> Truth:
+    if error.code == UPSTREAM_OVERSIZE:
+        return Truth.OVERSIZE
     if error.code == UPSTREAM_JUNK:
         return Truth.MALFORMED
     return Truth.BAD_ARGUMENTS if error.code in (INVALID_PARAMS, INVALID_REQUEST) else Truth.ERROR

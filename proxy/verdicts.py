@@ -25,6 +25,17 @@ class Allow(msgspec.Struct, frozen=True):
     nudge: str | None = None
 
 
+class Waits(msgspec.Struct, frozen=True):
+    """What a refused call would wait for: locks, each with whether it is wanted alone; ``wait_s`` seconds at most.
+
+    ``behind``: one of them is kept from it by others alone who wait longer.
+    """
+
+    locks: Mapping[str, bool]
+    wait_s: float
+    behind: bool = False
+
+
 class Deny(msgspec.Struct, frozen=True):
     """The event must not go on.
 
@@ -38,6 +49,8 @@ class Deny(msgspec.Struct, frozen=True):
     writes: tuple[Write, ...] = ()
     answer: str | None = None
     """The decision of an earlier call: what came back then is given again, with the reason, where it is still kept."""
+    waits: Waits | None = None
+    """Given where it need not come to the refusal: the call is judged anew when one of these has changed."""
 
 
 class Rewrite(msgspec.Struct, frozen=True):
@@ -54,12 +67,16 @@ class Rewrite(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """A person has to decide. ``reason`` says what is asked and why."""
+    """A person has to decide. ``reason`` says what is asked and why.
+
+    ``writes`` are made when the question is put, ``granted`` in their place once a person has let the call pass.
+    """
 
     rule: str
     reason: str
     facts: Facts = msgspec.field(default_factory=dict)
     writes: tuple[Write, ...] = ()
+    granted: tuple[Write, ...] = ()
 
 
 Verdict: TypeAlias = Allow | Deny | Rewrite | Hold

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from fuseboard.events import CallReturned
+from fuseboard.loops import bearings
 from fuseboard.state import Push, Snapshot
 
 KEPT: Final = 64
@@ -34,6 +35,8 @@ class Past(NamedTuple):
     pending: bool
     names: tuple[str, ...]
     """Digests of what the arguments name (paths with the folders above them, ids): what the call is about."""
+    part: str = ""
+    """``read``, ``run``, ``change``, ``note`` or ``act``: its part, see :mod:`fuseboard.loops.bearings`."""
 
 
 def window_key(run: str) -> str:
@@ -45,23 +48,30 @@ def window(run: str, state: Snapshot) -> list[Past]:
     return [step if type(step) is Past else Past(*step) for step in state.get(window_key(run), ())]
 
 
-def pushed(event: CallReturned, names: Sequence[str]) -> Push:
-    """The write that adds a result to its run's window."""
+def step_of(event: CallReturned, names: Sequence[str] = ()) -> Past:
+    """A result as a step of its run. ``names`` are added to those that its arguments name."""
     call, found = event.proposal, event.finding
     assert found is not None
-    step: Any = Past(
-        call.id,
+    bearing = bearings.of_call(call.tool, call.arguments)
+    return Past(
+        event.shared or call.id,  # several that joined one call upstream are one thing that happened
         event.at,
         call.tool.qualified,
         call.fingerprint,
         found.digest,
         found.skeleton,
-        found.truth,
+        str(found.truth),  # its word alone: memory keeps what it is given, and a file would give back a plain text
         found.weight,
         found.whose,
         str(call.tool.effect),
         event.result_bytes,
         found.pending,
-        tuple(names),
+        (*bearing.names, *names),
+        bearing.part,
     )
-    return Push(window_key(call.run), step, KEPT, call.kept_s)
+
+
+def pushed(event: CallReturned, names: Sequence[str] = ()) -> Push:
+    """The write that adds a result to its run's window."""
+    step: Any = step_of(event, names)
+    return Push(window_key(event.proposal.run), step, KEPT, event.proposal.kept_s)

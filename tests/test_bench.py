@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from fuseboard import windows
 from support.sources import ROOT
 
 
@@ -57,3 +59,34 @@ def test_a_round_with_wrong_answers_does_not_count(bars: ModuleType) -> None:
     measured[0]["errors"] = 3
     (found,) = bars.judge([bar], measured)
     assert found.values == (0.9,)
+
+
+@pytest.fixture
+def growth(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "tests/bench"))
+    import growth
+
+    module: ModuleType = growth
+    return module
+
+
+def grown(bars: ModuleType, growth: ModuleType, metric: str) -> str:
+    """The verdict on calls after 5,000 others of their run, over calls after 1,000."""
+
+    async def measured() -> list[dict[str, Any]]:
+        return [row async for row in growth.histories((10, 1_000, 5_000), rounds=5, burst=100)]
+
+    bar = bars.Bar("text", bars.HISTORY, metric, bars.after(5_000), bars.after(1_000), 1.15, 1)
+    (found,) = bars.judge([bar], asyncio.run(measured()))
+    return str(found.verdict)
+
+
+def test_judging_costs_the_same_however_long_the_run(bars: ModuleType, growth: ModuleType) -> None:
+    assert grown(bars, growth, "judged_us") in ("PASS", "CLOSE")
+
+
+def test_a_window_without_an_end_would_be_seen(
+    bars: ModuleType, growth: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "KEPT", 1 << 30)
+    assert grown(bars, growth, "judged_us") == "MISS"

@@ -11,7 +11,10 @@ from fuseboard.errors import (
     ProtocolFault,
     StoreUnavailable,
     UpstreamFault,
+    UpstreamGarbled,
     UpstreamLost,
+    UpstreamOversize,
+    UpstreamThrottled,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -32,7 +35,10 @@ OWN = {
         (ProtocolFault, FuseboardError),
         (UpstreamFault, FuseboardError),
         (UpstreamUnreachable, UpstreamFault),
+        (UpstreamThrottled, UpstreamUnreachable),
         (UpstreamLost, UpstreamFault),
+        (UpstreamGarbled, UpstreamLost),
+        (UpstreamOversize, UpstreamGarbled),
         (UpstreamTimeout, UpstreamFault),
     ],
 )

@@ -9,7 +9,10 @@ import anyio
 import pytest
 
 from fuseboard.adapters.stores.memory import MemoryStore
+from fuseboard.config.guards import PrincipalLimits, RunLimits
+from fuseboard.era import Era
 from fuseboard.events import CallProposed, CallReturned, Event
+from fuseboard.pipeline import Fuses
 from fuseboard.policy import Policy
 from fuseboard.ports import Entry, Result
 from fuseboard.state import Add, Put, Snapshot, Write
@@ -201,3 +204,18 @@ async def test_a_limit_holds_however_many_calls_come_at_once() -> None:
         assert sorted(entry.seq for entry in play.proposed) == list(range(1, calls + 1))
         state = await store.read(["calls", "denied"], at=play.board.now())
         assert state.values == {"calls": LIMIT, "denied": calls - LIMIT}
+
+
+async def test_what_a_call_called_finds_its_run_as_it_was_after_the_session_ended() -> None:
+    """Else a budget would begin anew, and a stopped run go on, for whoever waits until the account is forgotten."""
+    limits = RunLimits.model_validate({"calls": 1, "pause_at": None})
+    fuses = Fuses(limits, PrincipalLimits())
+    async with playing(FakeServer("helper", FakeTool("ask"), agent=True, trust="internal"), fuses=fuses) as play:
+        client = await play.connect(transport="http")
+        await client.call("ask")
+        trace = play.server("helper").calls[0].value["_meta"]["traceparent"]
+        await client.session.close()
+        await anyio.sleep(300)
+        below = await play.connect(Era.STATELESS, transport="http")
+        said = await below.request("tools/call", {"name": "ask", "arguments": {}, "_meta": {"traceparent": trace}})
+    assert said["_meta"]["fuseboard/decision"]["rule"] == "run.calls"

@@ -12,11 +12,12 @@ from support.sources import Source, sources
 
 FLOORS: dict[int, str] = {
     0: "errors events policy ports stated state verdicts",
-    1: "accounts ambiguity answers approvals budgets catalog cedar checkpoint claims config continuations era "
-    "familiarity fingerprints fuses ids lineage listings param_headers petitions pipeline places policies "
-    "readings recording refusals results reviews routing runs schemas spending tasks tokens trace_context "
-    "truth windows wire",
-    2: "bridges deadline exchange gateway holds identity inbox peer questioning scopes sessions settlement upstreams",
+    1: "accounts ambiguity answers approvals breakers buckets budgets catalog cedar checkpoint claims cleaning config "
+    "continuations effects era familiarity fingerprints fuses ids lineage listings lock_names locks loops "
+    "param_headers pauses petitions pipeline places policies readings recording refusals results retries reviews "
+    "routing runs schemas spending tasks tokens trace_context truth waits windows wire",
+    2: "attaching bridges bulkheads coalescing deadline entrance exchange gateway holds identity inbox late peer "
+    "questioning scopes sending sessions settlement turns upstreams",
     3: "adapters",
     4: "app cli naming __main__",
 }
@@ -24,7 +25,7 @@ FLOORS: dict[int, str] = {
 
 THIRD_PARTY: dict[int, set[str]] = {
     0: {"msgspec"},  # a frozen dataclass costs sixteen times a frozen Struct, and every call makes a dozen of them
-    1: {"cedarpy", "jsonschema_rs", "msgspec", "platformdirs", "pydantic", "pydantic_core", "ruamel"},
+    1: {"ahocorasick_rs", "cedarpy", "jsonschema_rs", "msgspec", "platformdirs", "pydantic", "pydantic_core", "ruamel"},
     2: {"anyio", "msgspec"},
 }
 """What a floor may import from outside; floors 3 and 4 what they like, but for the rules below."""

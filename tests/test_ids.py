@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.ids import Chance, Ids, derived
+from fuseboard.ids import Chance, Ids, derived, first_at
 
 UNTIL_2039 = st.floats(1_700_000_000, 2_190_000_000)
 
@@ -70,3 +70,8 @@ def test_what_is_derived_is_always_the_same_and_says_what_it_is() -> None:
     assert derived(b"0123456789") == derived(b"0123456789")
     assert derived(b"0123456789") != derived(b"0123456798")
     assert derived(b"0123456789", "a-") == "a-" + derived(b"0123456789").removeprefix("r-")
+
+
+def test_the_first_id_of_a_moment_stands_between_what_was_before_and_all_from_then_on() -> None:
+    ids = Ids(lambda bits: 0)
+    assert ids.decision(1_790_000_000.004) < first_at(1_790_000_000.005) <= ids.decision(1_790_000_000.005)

@@ -81,3 +81,18 @@ def test_a_call_without_a_record_is_refused_with_an_error_of_its_own() -> None:
     error = json.loads(refusals.unrecorded(call(WRITE)).raw)
     assert error["code"] == LEDGER_UNAVAILABLE
     assert WRITE.exposed in error["message"]
+
+
+def test_what_was_cleaned_says_so_and_keeps_all_else() -> None:
+    judged = call(WRITE)
+    result = refusals.cleaned(judged, Result(b'{"n":1.10,"_meta":{"a":1}}'), {"bidi": 2})
+    assert result.raw.startswith(b'{"n":1.10,"_meta":{"a":1,"fuseboard/decision":{')
+    decision = json.loads(result.raw)["_meta"][refusals.DECISION]
+    assert (decision["verdict"], decision["reason"]) == ("rewrite", "Cleaned before it was passed on: bidi × 2")
+    failure = refusals.cleaned(judged, Failure(b'{"code":1,"message":"m"}'), {"cut": 1})
+    assert json.loads(failure.raw)["data"][refusals.DECISION]["id"] == judged.id
+
+
+def test_an_error_with_data_of_another_form_keeps_it() -> None:
+    reply = Failure(b'{"code":1,"message":"m","data":[1]}')
+    assert refusals.cleaned(call(WRITE), reply, {"cut": 1}) is reply

@@ -10,7 +10,7 @@ from support.sources import ROOT
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
-FOLDERS = ("proxy", "policies", "adapters", "tests/support", "tests/bench")
+FOLDERS = ("proxy", "policies", "adapters", "tests/support", "tests/bench", "tests/simulation")
 
 LONG_FILES: dict[str, str] = {}
 """By path: the reason."""

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from fuseboard.state import EMPTY, Add, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
+from fuseboard.state import EMPTY, Add, Draw, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
 
 EACH = [
     Add("k", 1, 10, 60),
@@ -15,6 +15,7 @@ EACH = [
     Reserve("k", "d-1", {"calls": 1}, {"calls": 3}, 30, 60),
     Settle("k", "d-1", {"calls": 1}, 60),
     Throttle("k", 1.0, 20, 60),
+    Draw("k", 1, 1.0, 2, 10, 60),
     Expire("k", 60),
 ]
 

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuseboard import truth
-from fuseboard.errors import UpstreamFault, UpstreamLost, UpstreamTimeout, UpstreamUnreachable
+from fuseboard.errors import (
+    UpstreamFault,
+    UpstreamGarbled,
+    UpstreamLost,
+    UpstreamOversize,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from fuseboard.ports import Failure, Reply, Result
 from fuseboard.truth import Truth
 
@@ -70,6 +78,8 @@ def test_each_governed_method_has_a_body_of_its_own(method: str, field: bytes) -
         pytest.param(b'{"code":-32603,"message":"x"}', Truth.ERROR, id="internal error"),
         pytest.param(b'{"code":42}', Truth.ERROR, id="a code of the server's own"),
         pytest.param(b"{}", Truth.ERROR, id="no code"),
+        pytest.param(b'{"code":5021}', Truth.MALFORMED, id="our own of an answer that cannot be read"),
+        pytest.param(b'{"code":5022}', Truth.OVERSIZE, id="our own of an answer too large"),
         pytest.param(b'{"code":"E1"}', Truth.MALFORMED, id="a code of text"),
         pytest.param(b'"no"', Truth.MALFORMED, id="text"),
     ],
@@ -85,6 +95,9 @@ def test_the_truth_of_an_error(raw: bytes, said: Truth) -> None:
         (UpstreamLost("u", "x"), Truth.LOST),
         (UpstreamTimeout("u", "x"), Truth.TIMEOUT),
         (UpstreamFault("u", "x"), Truth.OUTAGE),
+        (UpstreamThrottled("u", "x"), Truth.THROTTLED),
+        (UpstreamGarbled("u", "x"), Truth.MALFORMED),
+        (UpstreamOversize("u", "x"), Truth.OVERSIZE),
     ],
 )
 def test_the_truth_of_an_upstream_that_did_not_answer(fault: UpstreamFault, said: Truth) -> None:
@@ -104,3 +117,17 @@ def test_a_reply_of_any_depth_has_a_truth() -> None:
 def test_the_words_are_those_of_the_ledger() -> None:
     assert json.dumps(Truth.SCHEMA_VIOLATION) == '"schema_violation"'
     assert all(word == word.name.lower() for word in Truth)
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "met"),
+    [
+        ("ok", "ok", True),
+        ("drift", "ok", True),
+        ("drift", "empty", False),
+        ("empty", "ok", False),
+        ("empty", "empty", True),
+    ],
+)
+def test_a_warning_takes_nothing_from_a_good_result(said: str, wanted: str, met: bool) -> None:
+    assert truth.meets(said, wanted) is met

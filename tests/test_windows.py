@@ -20,7 +20,7 @@ def test_a_step_is_read_as_it_was_written() -> None:
     table = Table()
     table.apply([pushed(returned(1), ["x"])], EMPTY, at=1.0)
     (step,) = window("r1", table.read([window_key("r1")], at=1.0))
-    assert step == Past("d-1", 1001.0, READ.qualified, "f-1", "a", "b", "ok", 0.0, "", "read", 7, False, ("x",))
+    assert step == Past("d-1", 1001.0, READ.qualified, "f-1", "a", "b", "ok", 0.0, "", "read", 7, False, ("x",), "read")
 
 
 def test_a_step_that_was_on_file_is_the_same_step() -> None:

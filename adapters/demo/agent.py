@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TextIO, TypeAlias
+from typing import Any, Final, Protocol, TextIO, TypeAlias, cast
 
 import anyio
+import anyio.abc
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp_types import Implementation, TextContent
+from mcp_types import Implementation, RequestParamsMeta, TextContent
 
 from fuseboard import __version__
 from fuseboard.adapters.demo.outcome import run_of
-from fuseboard.adapters.demo.story import Answer, Call, Look, Step, Verb
+from fuseboard.adapters.demo.story import Answer, Back, Call, Look, Step, Verb
+from fuseboard.claims import META_KEY
 from fuseboard.errors import FuseboardError
 from fuseboard.refusals import DECISION
 
@@ -24,6 +26,8 @@ _START_S: Final = 20.0
 """How long the servers of the story may take to start."""
 
 _AGAIN_S: Final = 0.2
+_AHEAD_S: Final = 0.2
+"""How long a call made aside has the pipe for itself, which keeps the order of what is written to it."""
 
 Act: TypeAlias = Callable[[Verb, str], Awaitable[Answer]]
 """What the person does, on the run of that name."""
@@ -67,16 +71,52 @@ async def play(
 async def _played(steps: Sequence[Step], command: Sequence[str], log: TextIO, watch: Watch, act: Act) -> list[Answer]:
     parameters = StdioServerParameters(command=command[0], args=list(command[1:]))
     who = Implementation(name="demo-agent", version=__version__)
-    async with Client(stdio_client(parameters, errlog=log), client_info=who) as client:
-        answers: list[Answer] = []
+    answers: list[Answer] = []
+    async with (
+        Client(stdio_client(parameters, errlog=log), client_info=who) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        answers += await _Tale(client, watch, act, tasks).told(steps)
+    return answers
+
+
+class _Tale:
+    """A story as it goes on. ``_answers`` has one for each step; that of a call made aside is put there later."""
+
+    def __init__(self, client: Client, watch: Watch, act: Act, tasks: anyio.abc.TaskGroup) -> None:
+        self._client = client
+        self._watch = watch
+        self._act = act
+        self._tasks = tasks
+        self._answers: list[Answer] = []
+        self._aside: tuple[Call, anyio.Event] | None = None
+
+    async def told(self, steps: Sequence[Step]) -> list[Answer]:
         for step in steps:
-            watch.begins(step)
-            if isinstance(step, Verb):
-                answers.append(await act(step, run_of(answers) or ""))
-            else:
-                answers.append(await take(client, step, answers[-1] if answers else Answer()))
-            watch.ended(step, answers[-1])
-        return answers
+            self._watch.begins(step)
+            if isinstance(step, Call) and step.aside:
+                self._aside = step, anyio.Event()
+                self._tasks.start_soon(self._later, step, len(self._answers), self._aside[1])
+                self._answers.append(Answer())
+                await anyio.sleep(_AHEAD_S)
+                continue
+            self._answers.append(await self._taken(step))
+            self._watch.ended(step, self._answers[-1])
+        return self._answers
+
+    async def _taken(self, step: Step) -> Answer:
+        if isinstance(step, Verb):
+            return await self._act(step, run_of(self._answers) or "")
+        if isinstance(step, Back):
+            if self._aside is not None:
+                await self._aside[1].wait()
+            return Answer()
+        return await take(self._client, step, self._answers[-1] if self._answers else Answer())
+
+    async def _later(self, step: Call, place: int, came: anyio.Event) -> None:
+        self._answers[place] = await take(self._client, step, Answer())
+        self._watch.ended(step, self._answers[place])
+        came.set()
 
 
 async def take(client: Client, step: Look | Call, before: Answer) -> Answer:
@@ -85,7 +125,8 @@ async def take(client: Client, step: Look | Call, before: Answer) -> Answer:
         return Answer(tools=await _looked(client, step))
     arguments = mended(before, step.arguments) if step.mends else step.arguments
     try:
-        result = await client.call_tool(step.tool, dict(arguments))
+        meta = cast("RequestParamsMeta", {META_KEY: step.by}) if step.by else None  # keys of others are open to it
+        result = await client.call_tool(step.tool, dict(arguments), meta=meta)
     except MCPError as error:
         data = error.data if isinstance(error.data, dict) else {}
         return Answer(error.message, arguments=arguments, decision=data.get(DECISION), failed=True)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from fuseboard.adapters.demo.story import Call, Chapter, Look, Verb, denied, held, rewritten
+from fuseboard.adapters.demo.story import (
+    ALLOWED,
+    Back,
+    Call,
+    Chapter,
+    Ending,
+    Look,
+    Verb,
+    denied,
+    failed,
+    held,
+    junk,
+    nudged,
+    rewritten,
+)
 
 TASK = "The checkout answers 502. Find out why, open a ticket, and mend it."
 
@@ -97,12 +111,113 @@ _PAUSED = Chapter(
             said=("ops__roll_back", "let the run go on", "6 of 12 calls used", "payments.toml of 2.4.1"),
         ),
         Verb(
-            "The person lets it go on, with six more calls.",
-            ("resume", "{run}", "--calls", "+6", "--why", "it found why"),
+            "The person lets it go on, with sixty more calls.",
+            ("resume", "{run}", "--calls", "+60", "--why", "it found why"),
             said=("goes on",),
         ),
         Call("The very same call goes through now, in the same run.", "files__list_files", {"folder": "/srv/checkout"}),
     ),
 )
 
-CHAPTERS = (_GOOD, _MALFORMED, _FORBIDDEN, _ASKED, _PAUSED)
+
+def _why(tells: str, rule: str) -> Verb:
+    """The last refusal, as the ledger tells it."""
+    return Verb(tells, ("trace", "why", "last"), said=(rule,), refusal=True)
+
+
+_LOG = {"path": "/srv/checkout/logs/error.log"}
+
+
+def _reads(tells: str, ends: Ending = ALLOWED) -> Call:
+    return Call(tells, "files__read_file", _LOG, ends=ends)
+
+
+_LOOP = Chapter(
+    "A loop is told of itself, then answered without the server, then paused",
+    (
+        _reads("The agent has lost its thread, and reads the log once more."),
+        _reads("And again."),
+        _reads("The third time the answer comes with a word beside it.", nudged("loops.repeat")),
+        _reads("It does not heed that.", nudged("loops.repeat")),
+        _reads("Now nothing is sent. It gets the answer that it had.", denied("loops.repeat")),
+        _reads("Once more the same.", denied("loops.repeat")),
+        _reads("Then it has to wait.", denied("loops.repeat")),
+        _reads("It does not wait.", denied("loops.repeat")),
+        _reads("So the whole run waits for a person.", held("run.paused")),
+        _why("The trace says why, and which calls were alike.", "repeat"),
+        Verb(
+            "The person tells it to leave the log alone.",
+            ("resume", "{run}", "--why", "leave the log alone"),
+            said=("goes on",),
+        ),
+    ),
+)
+
+
+def _settles(tells: str, ends: Ending) -> Call:
+    return Call(tells, "payments__settle", {"day": "2026-11-21"}, ends=ends)
+
+
+_REFUND = {"order": "A-1042", "cents": 4900}
+
+_STORM = Chapter(
+    "A payment is not made twice, and a storm of retries ends",
+    (
+        Call(
+            "It refunds a customer. The server takes the call, and dies.",
+            "payments__refund",
+            _REFUND,
+            ends=failed("lost"),
+        ),
+        Call(
+            "It would refund once more. Nobody knows whether the first one took effect.",
+            "payments__refund",
+            _REFUND,
+            ends=denied("effects.unknown"),
+        ),
+        _why("The trace says which call nobody knows the end of.", "effects.unknown"),
+        _settles("It closes the books of a day, which another job has locked.", failed("business_error")),
+        _settles("It tries again at once.", failed("business_error")),
+        _settles("And again. The error comes with a word beside it.", failed("business_error", "loops.repeat")),
+        _settles("It gets the error that it had. Nothing is sent any more.", denied("retries.per_call")),
+    ),
+)
+
+
+def _rate(tells: str, currency: str, ends: Ending) -> Call:
+    return Call(tells, "payments__rate", {"currency": currency}, ends=ends)
+
+
+_JUNK = Chapter(
+    "Junk that calls itself a success is three strikes, and the tool is off the board",
+    (
+        _rate("It asks for a rate. A web page of an error comes back, as a success.", "GBP", junk()),
+        _rate("Another currency, the same page.", "CHF", junk()),
+        _rate("A third.", "SEK", junk()),
+        _rate("Whatever it asks now, nothing is sent for a minute.", "DKK", denied("run.breaker")),
+        _why("The trace has the three strikes.", "run.breaker"),
+        Call("The other tools go on.", "ops__status", {"service": "billing"}),
+    ),
+)
+
+_RELEASE = "/srv/checkout/config/release.toml"
+_CIRCLE = denied("locks.cycle")
+
+
+def _edits(tells: str, by: str, path: str, ends: Ending = ALLOWED, *, aside: bool = False) -> Call:
+    return Call(tells, "files__edit_file", {"path": path, "text": f"# {by}\n"}, ends=ends, by=by, aside=aside)
+
+
+_DEADLOCK = Chapter(
+    "Two agents that would wait for each other for ever do not",
+    (
+        _edits("Ana, another agent, edits a file. Her run keeps it for itself.", "ana", _ADDRESS),
+        _edits("Ben edits another one.", "ben", _RELEASE),
+        _edits("Ana wants Ben's file, too, and waits for it.", "ana", _RELEASE, aside=True),
+        _edits("Ben wants Ana's. That would close the circle: he is told at once.", "ben", _ADDRESS, _CIRCLE),
+        _why("The trace names the circle.", "locks.cycle"),
+        Back("He lets it be. When his lease is over Ana has her turn."),
+    ),
+)
+
+CHAPTERS = (_GOOD, _MALFORMED, _FORBIDDEN, _ASKED, _PAUSED, _LOOP, _DEADLOCK, _STORM, _JUNK)

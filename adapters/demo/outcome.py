@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from fuseboard.adapters.demo.story import Answer, Call, Ending, Look, Step, Verb
+from fuseboard.adapters.demo.story import Answer, Back, Call, Ending, Look, Step, Verb
 
 
 class Recorded(Protocol):
@@ -31,13 +31,16 @@ def run_of(answers: Sequence[Answer]) -> str | None:
 
 def explained(steps: Sequence[Step], recorded: Sequence[_Record]) -> _Record | None:
     """The record of the call that the story explains at its end."""
-    calls = [step for step in steps if isinstance(step, Call)]
+    calls = [step for step in steps if isinstance(step, Call) and not step.by]
     return next((record for call, record in zip(calls, recorded, strict=False) if call.explained), None)
 
 
 def differences(steps: Sequence[Step], answers: Sequence[Answer], recorded: Sequence[Recorded]) -> list[str]:
-    """A line for each thing that went otherwise; empty when the story went as told."""
-    calls = [step for step in steps if isinstance(step, Call)]
+    """A line for each thing that went otherwise; empty when the story went as told.
+
+    ``recorded`` are the calls of the story's own agent.
+    """
+    calls = [step for step in steps if isinstance(step, Call) and not step.by]
     found = [line for step, answer in zip(steps, answers, strict=True) for line in _answered(step, answer)]
     if len(calls) != len(recorded):
         return [*found, f"{len(calls)} calls were made, and the ledger has {len(recorded)}"]
@@ -55,10 +58,20 @@ def _answered(step: Step, answer: Answer) -> Iterator[str]:
         if answer.failed:
             yield f"`fuseboard {what}` failed: {answer.text}"
         yield from (f"`fuseboard {what}` did not say {said!r}: {answer.text}" for said in _unsaid(step, answer))
-    elif step.ends.refused and not answer.refused:
+    elif isinstance(step, Back):
+        return
+    elif step.ends.refused and not (answer.refused and _by_that_rule(step, answer)):
         yield f"{step.tool} should have been refused by {step.ends.rule}; the agent got: {answer.text}"
-    elif not step.ends.refused and (answer.failed or answer.refused):
-        yield f"{step.tool} should have gone through; the agent got: {answer.text}"
+    elif not step.ends.refused and (answer.failed != step.ends.fails or answer.refused):
+        how = "failed by itself" if step.ends.fails else "gone through"
+        yield f"{step.tool} should have {how}; the agent got: {answer.text}"
+    elif answer.nudge != step.ends.nudge:
+        yield f"{step.tool} came with a word of {answer.nudge}; told was {step.ends.nudge}: {answer.text}"
+
+
+def _by_that_rule(call: Call, answer: Answer) -> bool:
+    """Another agent's calls are in runs of their own, so that the answer alone is looked at."""
+    return not call.by or (answer.decision or {}).get("rule") == call.ends.rule
 
 
 def _unsaid(verb: Verb, answer: Answer) -> Sequence[str]:

@@ -16,6 +16,13 @@ class Ending:
     verdict: Verdict
     rule: str | None = None
     truth: str = "ok"
+    nudge: str | None = None
+    """The rule of what is said beside the result, ``None`` where nothing is."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the agent gets an error that is not ours."""
+        return not self.refused and self.truth not in ("ok", "empty", "error_shaped_success")
 
     @property
     def refused(self) -> bool:
@@ -35,6 +42,21 @@ def denied(rule: str) -> Ending:
 
 def held(rule: str) -> Ending:
     return Ending("hold", rule, "denied")
+
+
+def failed(truth: str, nudge: str | None = None) -> Ending:
+    """It went through, and failed by itself."""
+    return Ending("allow", truth=truth, nudge=nudge)
+
+
+def junk() -> Ending:
+    """It went through, and what came back is no answer, though it says so."""
+    return Ending("allow", truth="error_shaped_success")
+
+
+def nudged(rule: str) -> Ending:
+    """It went through, with a word of ours beside the result."""
+    return Ending("allow", truth="ok", nudge=rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +83,10 @@ class Call:
     ends: Ending = ALLOWED
     mends: bool = False
     explained: bool = False
+    by: str = ""
+    """Another agent than that of the story, by the name of its run."""
+    aside: bool = False
+    """The story goes on while the call waits for its answer, until :class:`Back`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +99,22 @@ class Verb:
     tells: str
     words: tuple[str, ...]
     said: tuple[str, ...] = ()
+    refusal: bool = False
+    """Of a record, only who refused, and the evidence; of whichever run."""
 
     def of(self, run: str) -> tuple[str, ...]:
         """The words, with the run's own name."""
         return tuple(run if word == "{run}" else word for word in self.words)
 
 
-Step: TypeAlias = Look | Call | Verb
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The story waits for the answer of the call that was made aside."""
+
+    tells: str
+
+
+Step: TypeAlias = Look | Call | Verb | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +144,11 @@ class Answer:
     def refused(self) -> bool:
         """Whether nothing was sent. A rewritten answer has a decision too."""
         return self.decision is not None and self.decision["verdict"] in ("deny", "hold")
+
+    @property
+    def nudge(self) -> str | None:
+        """The rule of what is said beside the result."""
+        return self.decision["rule"] if self.decision is not None and self.decision["verdict"] == "nudge" else None
 
 
 def steps_of(chapters: Iterable[Chapter]) -> tuple[Step, ...]:

@@ -7,18 +7,20 @@ state is decided here, within the transaction that writes it, by the very functi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Container, Sequence
+from typing import TypeAlias
+
+import msgspec
 
 from fuseboard.adapters.stores.ledger_file import LedgerFile
 from fuseboard.adapters.stores.reaping import held_of, is_admission
 from fuseboard.adapters.stores.records import FOR_EVER, NEWEST, Batch
 from fuseboard.adapters.stores.table import Cell, Table
-from fuseboard.ports import Entry
+from fuseboard.ports import Concluded, Entry
 from fuseboard.state import Snapshot, Write
 
 
-class Ask(NamedTuple):
+class Ask(msgspec.Struct, frozen=True):
     """What a commit asked to write."""
 
     writes: Sequence[Write]
@@ -26,15 +28,16 @@ class Ask(NamedTuple):
     at: float
 
 
-class Job(NamedTuple):
+class Job(msgspec.Struct, frozen=True):
     """One commit on its way. ``done`` is set where someone waits for it; it belongs to the loop that waits.
 
     ``durable``: it has to be on the disk, not in the file alone, before it is done. ``cells`` are what it changed where
-    that is decided already. ``if_open``: the entry counts only where its call has no end yet.
+    that is decided already, without those that a later job of the same batch brings anew. ``if_open``: the entry
+    counts only where its call has no end yet.
     """
 
     entry: Entry | None
-    cells: Mapping[str, Cell] | None = None
+    cells: dict[str, Cell] | None = None
     done: asyncio.Future[bool] | None = None
     durable: bool = False
     ask: Ask | None = None
@@ -55,11 +58,12 @@ def ruled(jobs: Sequence[Job], file: LedgerFile) -> tuple[Batch, list[bool | Exc
     Has to be called within the transaction that writes it.
     """
     batch, answers = Batch(), list[bool | Exception]()
-    keys = {write.key for job in jobs if job.ask is not None and job.cells is None for write in job.ask.writes}
-    if not keys and not any(job.undecided or job.if_open for job in jobs):
+    if all((job.ask is None or job.cells is not None) and not job.if_open for job in jobs):
+        ended = {job.entry.id for job in jobs if isinstance(job.entry, Concluded)}
         for job in jobs:
-            _add(batch, job)
+            _add(batch, job, ended)
         return batch, [True] * len(jobs)
+    keys = {write.key for job in jobs if job.ask is not None and job.cells is None for write in job.ask.writes}
     table = Table(file.cells([*keys, NEWEST]))
     newest, here = table.version, set[str]()
     for job in jobs:
@@ -92,7 +96,7 @@ def decided(job: Job, table: Table, here: set[str], file: LedgerFile) -> Ruling:
             return False
     if job.entry is not None and is_admission(job.entry):
         here.add(job.entry.id)
-    return job._replace(cells=changed)
+    return msgspec.structs.replace(job, cells=changed)
 
 
 def _only_if_open(job: Job, batch: Batch, here: set[str], file: LedgerFile) -> Ruling:
@@ -101,6 +105,8 @@ def _only_if_open(job: Job, batch: Batch, here: set[str], file: LedgerFile) -> R
     return job if call not in batch.ended and (call in here or file.is_open(call)) else False
 
 
-def _add(batch: Batch, job: Job) -> None:
-    ask = job.ask
-    batch.add(job.entry, job.cells, held_of(job.entry, ask.writes, ask.at) if ask is not None else None)
+def _add(batch: Batch, job: Job, ended: Container[str] = ()) -> None:
+    """``ended`` are the calls whose end is written along: what those hold is of no interest any more."""
+    ask, entry = job.ask, job.entry
+    holds = ask is not None and entry is not None and entry.id not in ended
+    batch.add(entry, job.cells, held_of(entry, ask.writes, ask.at) if ask is not None and holds else None)

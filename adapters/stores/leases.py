@@ -19,7 +19,7 @@ time is counted from the last commit in the file to the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -113,8 +113,8 @@ class Lease:
 
     def covers(self, account: Mapping[str, Any], at: float) -> bool:
         """Whether the file vouches for the account as it is in memory now."""
-        grant = self.grant
-        if grant is None or at >= grant.until or _since(account) != grant.since:
+        grant, slices = self.grant, account.get("slices")
+        if grant is None or at >= grant.until or (slices[0][0] if slices else None) != grant.since:
             return not self.limits
         used, holding = account.get("used", _NOTHING), account.get("holding", _NOTHING)
         for unit, bound in grant.bounds.items():
@@ -159,7 +159,7 @@ class Leases:
                 if lease is None:
                     lease = leases[write.key] = Lease()
                 lease.quiet = False
-                if lease.ceilings != write.ceilings:
+                if lease.ceilings is not write.ceilings and lease.ceilings != write.ceilings:
                     lease.renewed(write)
             elif isinstance(write, Settle):
                 if lease is None:
@@ -198,8 +198,11 @@ class Leases:
                 elif lease.limits.keys() == grant.bounds.keys() and not lease.quiet:
                     lease.grant, lease.short = grant, False
 
-    def quiet(self, table: Table) -> dict[str, Cell]:
-        """The true cells of the accounts of which nobody wanted anything lately: written, they give the leases back."""
+    def quiet(self, table: Table, put: Callable[[dict[str, Cell]], None]) -> None:
+        """Have the true cells written of the accounts of which nobody wanted anything lately: that gives leases back.
+
+        ``put`` is called under the lock, or a commit in between would come before what it made out of date.
+        """
         before_s = time.monotonic() - QUIET_S
         with self._lock:
             idle = [key for key, lease in self._leases.items() if lease.newest_s < before_s]
@@ -207,7 +210,8 @@ class Leases:
                 lease, cell = self._leases[key], table.cell(key)
                 if lease.bare and cell is not None and cell.version == lease.version:
                     del self._leases[key]  # there is nothing to give back
-            return dict(self._true(table, [key for key in idle if key in self._leases]))
+            if cells := dict(self._true(table, [key for key in idle if key in self._leases])):
+                put(cells)
 
     def all(self, table: Table) -> dict[str, Cell]:
         """The true cells of all accounts. Has to be called under the lock."""

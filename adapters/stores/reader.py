@@ -198,6 +198,12 @@ class LedgerReader:
         versions = {key: cell.version for key, cell in cells.items()}
         return Snapshot({key: without(cell.value, at=at) for key, cell in cells.items()}, versions)
 
+    def state_under(self, beginnings: Sequence[str], *, at: float) -> dict[str, Any]:
+        """The values of all keys with one of these beginnings, like :meth:`state`."""
+        sql = "SELECT key, value FROM state WHERE key >= ? AND key < ? AND expires_at > ?"
+        rows = (row for start in beginnings for row in self._connection.execute(sql, (start, f"{start}\U0010ffff", at)))
+        return {key: json.loads(value) for key, value in rows}
+
     def at_rows(self, rowids: Sequence[int]) -> list[Call]:
         """The calls at these rows as they stand now, in order."""
         marks = ", ".join("?" * len(rowids))

@@ -208,7 +208,7 @@ def _values(rows: int, columns: int) -> str:
 def to_json(value: Any) -> str:
     """Compact JSON. What JSON cannot say is said as text: a strange fact must never cost the record."""
     try:
-        return msgspec.json.encode(value, enc_hook=_plain).decode()
+        return _encode(value).decode()
     except (ValueError, TypeError, OverflowError):
         return json.dumps(value, default=_plain, skipkeys=True)
 
@@ -223,3 +223,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, Sequence) else str(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode

@@ -14,7 +14,7 @@ of calls, whose reservations are then charged in full. To wait for the file with
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -109,50 +109,45 @@ class SqliteStore:
         if self._keep_s is not None and at >= self._prune_at:
             self.retain(self._keep_s, at=at)
         if not writes:
-            return await self._hand_over(Job(entry, durable=durable), wait=durable)
-        if is_admission(entry):
-            return await self._admit(Ask(writes, read, at), entry, durable)
-        return await self._decide(Ask(writes, read, at), entry, durable, wait=durable)
+            return await self._hand_over(Job(entry, None, _waited_for() if durable else None, durable))
+        ask, admitted = Ask(writes, read, at), self._sole.admitted
+        if is_admission(entry) and (
+            entry.id in admitted or (entry.at <= admitted.before and await self._admitted_earlier(entry))
+        ):
+            return await self._hand_over(Job(entry, {}, _waited_for(), durable, ask))
+        return await self._decide(ask, entry, durable)
 
-    async def _admit(self, ask: Ask, entry: Proposed, durable: bool) -> bool:
-        admitted = self._sole.admitted
-        again = entry.id in admitted
-        if not again and entry.at <= admitted.before and self._sole.table is not None:
-            again = await self._lookup.admitted(entry.id)
-        if again:
-            return await self._hand_over(Job(entry, {}, durable=durable, ask=ask), wait=True)
-        return await self._decide(ask, entry, durable, wait=durable)
+    async def _admitted_earlier(self, entry: Proposed) -> bool:
+        return self._sole.table is not None and await self._lookup.admitted(entry.id)
 
-    async def _decide(self, ask: Ask, entry: Entry | None, durable: bool, *, wait: bool) -> bool:
-        sole = self._sole
+    async def _decide(self, ask: Ask, entry: Entry | None, durable: bool) -> bool:
+        sole, admission = self._sole, entry if is_admission(entry) else None
+        cells: dict[str, Cell] | None = None
         with sole.lock:
-            table = sole.table
-            cells: Mapping[str, Cell] | None = None
-            if table is not None:
-                if is_admission(entry) and entry.id in sole.admitted:
-                    cells = {}
-                elif (cells := table.apply(ask.writes, ask.read, at=ask.at)) is None:
-                    return False
-                else:
-                    wait = sole.leases.passed(ask.writes, cells, ask.at, waits=wait) or wait
-                    if is_admission(entry):
-                        sole.admitted.add(entry.id, entry.at)
-            job = self._job(Job(entry, cells, None, durable, ask), wait=wait or table is None)
+            if (table := sole.table) is None:
+                wait = True
+            elif admission is not None and admission.id in sole.admitted:
+                cells, wait = {}, durable
+            elif (cells := table.apply(ask.writes, ask.read, at=ask.at)) is None:
+                return False
+            else:
+                wait = sole.leases.passed(ask.writes, cells, ask.at, waits=durable) or durable
+                if admission is not None:
+                    sole.admitted.add(admission.id, admission.at)
+            job = Job(entry, cells, _waited_for() if wait else None, durable, ask)
             self._writer.put(job)
         if cells and self._watchers:
             self._watchers.wake(cells)
-        allowed = job.done is None or await job.done
+        if job.done is None:
+            return True
+        allowed = await job.done
         if allowed and self._watchers:
             self._watchers.wake(write.key for write in ask.writes)
         return allowed
 
-    async def _hand_over(self, job: Job, *, wait: bool) -> bool:
-        job = self._job(job, wait=wait)
+    async def _hand_over(self, job: Job) -> bool:
         self._writer.put(job)
         return job.done is None or await job.done
-
-    def _job(self, job: Job, *, wait: bool) -> Job:
-        return job._replace(done=asyncio.get_running_loop().create_future()) if wait else job
 
     async def changed(self, keys: Sequence[str], read: Snapshot, *, at: float, timeout_s: float) -> bool:
         return await self._watchers.changed(
@@ -168,7 +163,7 @@ class SqliteStore:
     async def _close_without_end(self, overdue: Overdue, at: float) -> bool:
         """Whether it was we who closed it. The accounts are first: a record that says so must be true."""
         await self.commit([*reaping.lapses(overdue)], EMPTY, None, at=at)
-        return await self._hand_over(Job(reaping.without_end(overdue, at=at), if_open=True), wait=True)
+        return await self._hand_over(Job(reaping.without_end(overdue, at=at), done=_waited_for(), if_open=True))
 
     async def last_seq(self, run: str) -> int:
         await self._written()
@@ -178,7 +173,7 @@ class SqliteStore:
         """Wait until the file holds what was committed until now."""
         if self._writer.fault or self._writer.closed:
             self._refuse()
-        await self._hand_over(Job(None), wait=True)
+        await self._hand_over(Job(None, done=_waited_for()))
 
     def retain(self, keep_s: float, *, at: float) -> None:
         """Keep no call for longer than ``keep_s`` seconds: now, at ``at`` (Unix seconds), and from now on.
@@ -200,3 +195,7 @@ class SqliteStore:
         # Whoever asks again also makes the writer try again.
         self._writer.hurry()
         raise unavailable(self._writer.fault or "no reason given")
+
+
+def _waited_for() -> asyncio.Future[bool]:
+    return asyncio.get_running_loop().create_future()

@@ -7,17 +7,33 @@ expired and was made anew never looks unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from fuseboard import accounts
-from fuseboard.state import EMPTY, Add, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
+import msgspec
+
+from fuseboard import accounts, buckets, locks
+from fuseboard.state import (
+    EMPTY,
+    Add,
+    Draw,
+    Expire,
+    Lock,
+    Push,
+    Put,
+    Reserve,
+    Settle,
+    Snapshot,
+    Throttle,
+    Unlock,
+    Write,
+)
 
 REFUSED: Final = object()
-_Valued: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle
+_Valued: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle | Draw | Lock | Unlock
 _SWEEP_EVERY = 1024
 
 
-class Cell(NamedTuple):
+class Cell(msgspec.Struct, frozen=True):
     """One key's value (JSON), its version (from 1), and when it ends (Unix seconds)."""
 
     value: Any
@@ -54,42 +70,50 @@ class Table:
         """What is alive at ``at``. An absent key has version 0, so that a ``Put`` can ask that it still be absent."""
         values: dict[str, Any] = {}
         versions: dict[str, int] = {}
+        cells = self._cells
         for key in keys:
-            cell = self._live(key, at)
-            versions[key] = cell.version if cell else 0
-            if cell:
-                values[key] = cell.value
+            cell = cells.get(key)
+            if cell is not None and at < cell.expires_at:
+                values[key], versions[key] = cell.value, cell.version
+            else:
+                versions[key] = 0
         return Snapshot(values, versions) if versions else EMPTY
 
-    def apply(self, writes: Sequence[Write], read: Snapshot, *, at: float) -> Mapping[str, Cell] | None:
+    def apply(self, writes: Sequence[Write], read: Snapshot, *, at: float) -> dict[str, Cell] | None:
         """Apply all the writes, or none and return ``None``; returns the cells that changed.
 
         Raises:
             TypeError: a write does not fit the value that it meets (an ``Add`` to a text): a policy's mistake.
         """
-        version = self._version + 1
+        version, cells = self._version + 1, self._cells
         changed: dict[str, Cell] = {}
         for write in writes:
             key = write.key
-            if isinstance(write, Put) and self._changed_since(read, key, at):
+            if type(write) is Put and self._changed_since(read, key, at):
                 return None
-            cell = changed.get(key) or self._live(key, at)
+            cell = changed.get(key) or cells.get(key)
+            if cell is not None and at >= cell.expires_at:
+                cell = None
             if isinstance(write, Expire):
                 if cell is not None:
                     changed[key] = Cell(cell.value, version, min(cell.expires_at, at + write.ttl_s))
                 continue
-            value = _written(cell.value if cell else None, write, at)
+            value = _written(cell.value if cell is not None else None, write, at)
             if value is REFUSED:
                 return None
             changed[key] = Cell(value, version, at + write.ttl_s)
         self._version = version
-        self._cells.update(changed)
+        for key, cell in changed.items():
+            if at < cell.expires_at:
+                cells[key] = cell
+            else:  # asked to end at once
+                cells.pop(key, None)
         self._sweep(len(changed), at)
         return changed
 
     def _live(self, key: str, at: float) -> Cell | None:
         cell = self._cells.get(key)
-        return cell if cell and at < cell.expires_at else None
+        return cell if cell is not None and at < cell.expires_at else None
 
     def _changed_since(self, read: Snapshot, key: str, at: float) -> bool:
         """Whether ``key`` is not as ``read`` saw it; a key that was never read counts as seen absent."""
@@ -106,23 +130,31 @@ class Table:
 
 def _written(before: Any, write: _Valued, at: float) -> Any:
     """The value after a write, :data:`REFUSED` where a ceiling or a rate does not let it be written."""
-    match write:
-        case Put(value=value):
-            return value
+    match write:  # what each call writes is asked for first
+        case Settle():
+            return accounts.settle(before, write, at=at)
+        case Reserve():
+            account = accounts.reserve(before, write, at=at)
+            return REFUSED if account is None else account
         case Push():
             return _tail([] if before is None else before, write)
+        case Put(value=value):
+            return value
         case Add(amount=amount, ceiling=ceiling):
             after = (0 if before is None else before) + amount
             # A refund is never refused, not even above a ceiling that was lowered meanwhile.
             return REFUSED if amount > 0 and ceiling is not None and after > ceiling else after
-        case Reserve():
-            account = accounts.reserve(before, write, at=at)
-            return REFUSED if account is None else account
-        case Settle():
-            return accounts.settle(before, write, at=at)
         case Throttle():
             arrival = accounts.throttle(before, write, at=at)
             return REFUSED if arrival is None else arrival
+        case Draw():
+            bucket = buckets.drawn(before, write, at=at)
+            return REFUSED if bucket is None else bucket
+        case Lock():
+            lock = locks.taken(before, write, at=at)
+            return REFUSED if lock is None else lock
+        case Unlock():
+            return locks.released(before, write)
 
 
 def _tail(items: Any, push: Push) -> list[Any]:

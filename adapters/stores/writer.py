@@ -26,6 +26,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
+import msgspec
+
 from fuseboard.adapters.stores.door import Door
 from fuseboard.adapters.stores.jobs import Job, decided, ruled
 from fuseboard.adapters.stores.leases import Loan
@@ -41,7 +43,6 @@ _log = logging.getLogger("fuseboard.stores")
 _LINGER_S = 0.02
 _PATIENCE_S = 5.0
 _RETRY_S = 1.0
-_BATCH = 2048
 _LOOK_S = 0.25
 """How often the thread looks whether somebody knocks."""
 _ALONE_AGAIN_S = 1.0
@@ -80,6 +81,8 @@ class Writer:
         self._limit = limit
         self._linger_s = linger_s
         self._jobs: deque[Job] = deque()
+        self._newest: dict[str, dict[str, Cell]] = {}
+        """Among the cells of which waiting job the newest of a key is."""
         self._crowd: deque[asyncio.Future[None]] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._kept: list[Job] = []
@@ -97,7 +100,12 @@ class Writer:
         return len(self._jobs) >= self._limit
 
     def put(self, job: Job) -> None:
-        """Hand over a job; never waits. One that is waited for wakes the thread, another only where it sleeps."""
+        """Hand over a job; never waits. One that is waited for wakes the thread, another only where it sleeps.
+
+        With cells it has to be called under the table's lock.
+        """
+        if job.cells:
+            self._supersede(job.cells)
         self._jobs.append(job)
         if job.done is not None:
             self._loop = job.done.get_loop()
@@ -105,6 +113,18 @@ class Writer:
         elif self._asleep:
             self._asleep = False
             self._bell.put(None)
+
+    def _supersede(self, cells: dict[str, Cell]) -> None:
+        """Take older cells of the same keys out of the jobs that wait: one transaction writes them all, the last wins.
+
+        An account is made anew twice a call. Were all that it ever was kept until the file is written, they would push
+        everything else out of the processor's cache.
+        """
+        newest = self._newest
+        for key in cells:
+            if (older := newest.get(key)) is not None:
+                older.pop(key, None)
+            newest[key] = cells
 
     def hurry(self) -> None:
         """End the lingering, or the pause after a fault."""
@@ -165,10 +185,7 @@ class Writer:
         try:
             if time.monotonic() >= self._look_at:
                 self._mind_the_door()
-            jobs = self._kept + [self._jobs.popleft() for _ in range(min(len(self._jobs), _BATCH))]
-            self._kept = []
-            if self._jobs:
-                self._urgent = True
+            jobs, self._kept = self._kept + self._drained(), []
             if self._prune and not self._file.prune(*self._prune):
                 self._prune = None
             if jobs or self.fault:
@@ -180,6 +197,12 @@ class Writer:
                 self._sift(jobs)
         else:
             self._succeed(jobs, answers)
+
+    def _drained(self) -> list[Job]:
+        """All that waits, for what one job was charged may stand among the cells of a later one."""
+        with self._sole.lock:
+            self._newest.clear()
+            return [self._jobs.popleft() for _ in range(len(self._jobs))]
 
     def _wait(self) -> None:
         """Sleep until there is work, then linger for more, unless someone waits for the disk.
@@ -224,7 +247,8 @@ class Writer:
         return answers
 
     def _sift(self, jobs: Sequence[Job]) -> None:
-        """Write the jobs one by one: a mistake in one of them costs no other its record."""
+        """Write the jobs one by one: a mistake in one of them costs no other its record, and no account its charges."""
+        jobs = [Job(None, _taken_out(jobs)), *jobs]
         for n, job in enumerate(jobs):
             try:
                 answers = self._write([job])
@@ -270,7 +294,7 @@ class Writer:
             return job
         if job.if_open or (job.undecided and (proposed or job.entry is None)):
             return None
-        left = job._replace(entry=None if proposed else job.entry, done=None)
+        left = msgspec.structs.replace(job, entry=None if proposed else job.entry, done=None)
         if job is self._handover:
             self._handover = left
         return left
@@ -285,8 +309,8 @@ class Writer:
         if sole.table is not None:
             if door.knocked():
                 self._share()
-            elif not self.fault and (back := sole.leases.quiet(sole.table)):
-                self._jobs.append(Job(None, back))
+            elif not self.fault:
+                sole.leases.quiet(sole.table, lambda back: self._jobs.append(Job(None, back)))
         elif self._handover is None and now >= self._alone_at and door.locks and not self.fault and not self.closed:
             self._alone_at = now + _ALONE_AGAIN_S
             if door.alone or door.try_alone():
@@ -358,6 +382,16 @@ class Writer:
             waiter = self._crowd.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _taken_out(jobs: Sequence[Job]) -> dict[str, Cell]:
+    """The newest cells of all of them, which hold none any more."""
+    newest: dict[str, Cell] = {}
+    for job in jobs:
+        if job.cells:
+            newest.update(job.cells)
+            job.cells.clear()
+    return newest
 
 
 def unavailable(fault: str) -> StoreUnavailable:

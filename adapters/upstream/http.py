@@ -18,8 +18,8 @@ from fuseboard.adapters.upstream import headers as http_headers
 from fuseboard.adapters.upstream.connection import Response as HttpResponse
 from fuseboard.adapters.upstream.events import EventParser, EventTooLarge
 from fuseboard.adapters.upstream.pool import HttpPool
-from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, content_type
-from fuseboard.errors import ProtocolFault, Undelivered, UpstreamLost
+from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, asked_wait_s, content_type
+from fuseboard.errors import ProtocolFault, Undelivered, UpstreamGarbled, UpstreamLost
 from fuseboard.peer import CANCELLED
 from fuseboard.ports import Failure, Notification, Reply, Request, Response, Scope
 from fuseboard.wire import frames
@@ -98,7 +98,9 @@ class HttpLink:
             raise self._wire.refused(response)
         reply = self._take(await self._wire.read(response), id, scope)
         if reply is None:
-            raise UpstreamLost(self._wire.name, f"{self._wire.name} answered with a message that is not the response")
+            raise UpstreamGarbled(
+                self._wire.name, f"{self._wire.name} answered with a message that is not the response"
+            )
         return reply
 
     async def _refusal(self, response: HttpResponse) -> Reply:
@@ -111,9 +113,14 @@ class HttpLink:
             except ProtocolFault:
                 frame = None
             if isinstance(frame, Response) and isinstance(frame.reply, Failure):
-                return frame.reply
+                return self._stamped(frame.reply, response)
         _log.debug("%s answered %d: %r", self._wire.name, response.status, body[:200])
         raise self._wire.refused(response)
+
+    def _stamped(self, failure: Failure, response: HttpResponse) -> Failure:
+        """The error with what its status says beside it, where that is more than that it is one."""
+        status = response.status
+        return Failure(failure.raw, status, asked_wait_s(response)) if status == 429 or status >= 500 else failure
 
     def _check_session(self, status: int, body: bytes) -> None:
         """Raise :class:`UpstreamLost` where this answer says that the session has ended."""
@@ -149,7 +156,9 @@ class HttpLink:
         except ProtocolFault as fault:
             if data.lstrip()[:1] == b"[":
                 return self._take_batch(data, id, scope)
-            raise UpstreamLost(self._wire.name, f"{self._wire.name} sent a broken message: {fault.message}") from fault
+            raise UpstreamGarbled(
+                self._wire.name, f"{self._wire.name} sent a broken message: {fault.message}"
+            ) from fault
         if isinstance(frame, Response):
             mine = frame.id == id or (frame.id is None and isinstance(frame.reply, Failure))
             return frame.reply if mine and id is not None else None
@@ -161,7 +170,7 @@ class HttpLink:
         try:
             messages = msgspec.json.decode(data, type=list[msgspec.Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-            raise UpstreamLost(self._wire.name, f"{self._wire.name} sent a broken message: {fault}") from fault
+            raise UpstreamGarbled(self._wire.name, f"{self._wire.name} sent a broken message: {fault}") from fault
         found: Reply | None = None
         for message in map(bytes, messages):
             if message[:1] != b"[":

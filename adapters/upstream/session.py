@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.abc
 import msgspec
 
+from fuseboard import late
 from fuseboard.adapters.upstream.asked import Asked
 from fuseboard.adapters.upstream.connection import Response
 from fuseboard.adapters.upstream.events import EventParser
@@ -19,6 +21,7 @@ from fuseboard.adapters.upstream.http import HttpLink
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, content_type
 from fuseboard.errors import Undelivered, UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.late import MOST, Listener
 from fuseboard.peer import CANCELLED
 from fuseboard.ports import Inbound, Notification, Reply, Request, Result, Scope
 from fuseboard.wire import frames
@@ -70,6 +73,8 @@ class SessionLink(HttpLink):
         self._tasks = tasks
         self._version: str | None = None
         self._listening: anyio.CancelScope | None = None
+        self._reading: set[asyncio.Task[Reply]] = set()
+        """What was given up, and is read all the same."""
         self._asked = Asked(self, inbound, tasks, self._post, name=name)
 
     async def request(
@@ -82,8 +87,10 @@ class SessionLink(HttpLink):
         on_id: Callable[[bytes], None] | None = None,
     ) -> Reply:
         id = self._mint_id()
+        asking = self._exchange(id, method, params, scope, self._stamps)
+        listener = late.listener() if method == "tools/call" else None
         try:
-            reply = await self._exchange(id, method, params, scope, self._stamps)
+            reply = await (asking if listener is None else self._listened_for(asking, listener))
         except anyio.get_cancelled_exc_class():
             if self._version is not None and self._open:  # 2025-11-25, cancellation: never for initialize
                 self._tasks.start_soon(self._tell_cancelled, id)
@@ -93,6 +100,27 @@ class SessionLink(HttpLink):
         if self._version is None and isinstance(reply, Result):
             self._initialized(reply)
         return reply
+
+    async def _listened_for(self, asking: Coroutine[Any, Any, Reply], listener: Listener) -> Reply:
+        """The reply, which is read to its end for a while even if nobody waits for it any more."""
+        reading = asyncio.ensure_future(asking)
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            if not self._open or len(self._reading) >= MOST:
+                reading.cancel()
+                raise
+            self._reading.add(reading)
+            leave = asyncio.get_running_loop().call_later(listener.for_s, reading.cancel)
+
+            def over(done: asyncio.Future[Reply]) -> None:
+                leave.cancel()
+                self._reading.discard(reading)
+                if not done.cancelled() and done.exception() is None:
+                    listener.heard(done.result())
+
+            reading.add_done_callback(over)
+            raise
 
     async def notify(self, method: str, params: bytes | None) -> None:
         accepted = await self._post(frames.notification(method, params))
@@ -106,6 +134,8 @@ class SessionLink(HttpLink):
         if self._listening is not None:
             self._listening.cancel()
         self._asked.close()
+        for reading in self._reading:
+            reading.cancel()
         if not mine_to_end:
             return
         with anyio.move_on_after(GOODBYE_TIMEOUT_S, shield=True):

@@ -23,6 +23,7 @@ from fuseboard.errors import (
     Undelivered,
     UpstreamFault,
     UpstreamLost,
+    UpstreamThrottled,
     UpstreamUnreachable,
 )
 from fuseboard.peer import Peer
@@ -236,4 +237,5 @@ class SseLink:
         except ProtocolFault:
             return
         if isinstance(sent, Request):
-            self._peer.receive(frames.response(sent.id, frames.failure(UPSTREAM_LOST, fault.message)))
+            code = fault.code if isinstance(fault, UpstreamThrottled) else UPSTREAM_LOST
+            self._peer.receive(frames.response(sent.id, frames.failure(code, fault.message)))

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
 from yarl import URL
 
+from fuseboard.adapters.upstream import patience
 from fuseboard.adapters.upstream.connection import Dropped, Response
 from fuseboard.adapters.upstream.pool import HttpPool, Target, Unreachable
-from fuseboard.errors import Undelivered, UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import (
+    Undelivered,
+    UpstreamFault,
+    UpstreamGarbled,
+    UpstreamLost,
+    UpstreamOversize,
+    UpstreamThrottled,
+    UpstreamUnreachable,
+)
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
@@ -97,19 +107,27 @@ class Wire:
 
     def refused(self, response: Response) -> UpstreamFault:
         """What a response that holds no JSON-RPC message means. The upstream's own words go to the log alone."""
+        wait_s = asked_wait_s(response)
+        fault = self._refused(response, "" if wait_s is None else f" and asks to wait {wait_s:g} s")
+        fault.status, fault.retry_after_s = response.status, wait_s
+        return fault
+
+    def _refused(self, response: Response, asking: str) -> UpstreamFault:
         status = response.status
-        said = f"{self.name} answered HTTP {status}{_phrase(status)}"
+        said = f"{self.name} answered HTTP {status}{_phrase(status)}{asking}"
         if status in (401, 403):
             return UpstreamUnreachable(self.name, f"{said}: it refuses the credentials that are configured for it")
+        if status == 429:
+            return UpstreamThrottled(self.name, said, answered=True)
         if 400 <= status < 500:
             return UpstreamUnreachable(self.name, said, answered=True)
         if status < 300:
             kind = content_type(response) or "nothing"
-            return UpstreamLost(self.name, f"{said} with {kind[:80]} where a JSON-RPC response was due")
+            return UpstreamGarbled(self.name, f"{said} with {kind[:80]} where a JSON-RPC response was due")
         return UpstreamLost(self.name, said)
 
-    def too_large(self) -> UpstreamLost:
-        return UpstreamLost(self.name, f"{self.name} sent a message of more than {self.limit_bytes:,} bytes")
+    def too_large(self) -> UpstreamOversize:
+        return UpstreamOversize(self.name, f"{self.name} sent a message of more than {self.limit_bytes:,} bytes")
 
     def _target(self) -> Target:
         if self._aimed is None or self._aimed.url is not self.url:
@@ -132,6 +150,11 @@ class Wire:
     def _dropped(self, fault: Exception) -> UpstreamLost:
         _log.debug("%s: %r", self.name, fault)
         return UpstreamLost(self.name, f"the connection to {self.name} was lost before it answered")
+
+
+def asked_wait_s(response: Response) -> float | None:
+    """How long the upstream asks to be left alone, where it refused: a limit that still has room asks for nothing."""
+    return patience.asked_wait_s(response.headers.get, now=time.time()) if response.status in (429, 503) else None
 
 
 def content_type(response: Response) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fuseboard import __version__
+from fuseboard.cli.breaker import breaker
 from fuseboard.cli.check import check
 from fuseboard.cli.demo import demo
 from fuseboard.cli.errors import INTERRUPTED, USAGE
@@ -42,6 +43,7 @@ _verbs.command()(reject)
 _verbs.command()(pause)
 _verbs.command()(resume)
 _verbs.command()(stop)
+_verbs.add_typer(breaker, name="breaker")
 _verbs.add_typer(run, name="run")
 _verbs.add_typer(trace, name="trace")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fuseboard.cli import breaker, locked
 from fuseboard.cli.errors import OK, UNREACHABLE
 from fuseboard.cli.wording import budgets, clean, day, span, told
 
@@ -63,12 +64,16 @@ def look(place: Path, limit: int) -> dict[str, Any]:
     from fuseboard.places import ledger_path
 
     at = time.time()
-    found: dict[str, Any] = {"at": at, "proxies": running(place), "runs": [], "holds": []}
+    found: dict[str, Any] = {"at": at, "proxies": running(place), "runs": [], "holds": [], "breakers": []}
+    found |= {"locks": [], "waits": []}
     path = ledger_path(place)
     if path.is_file() and path.stat().st_size:
         with LedgerReader(path) as ledger:
             found["runs"] = list(_runs(ledger, limit, at))
             found["holds"] = list(_holds(ledger, at))
+            found["breakers"] = list(breaker.standing(ledger, at))
+            found["locks"] = list(locked.standing(ledger, at))
+            found["waits"] = list(locked.waiting(ledger, at))
     return found
 
 
@@ -159,6 +164,11 @@ def lines(found: dict[str, Any]) -> Iterator[Text]:
         yield Text("runs", style="bold")
     for run in found["runs"]:
         yield from _run(run, found["at"])
+    if found["breakers"]:
+        yield Text("cut off", style="bold")
+    for one in found["breakers"]:
+        yield from breaker.lines(one, found["at"])
+    yield from locked.lines(found)
     if found["holds"]:
         yield Text("waiting for a person", style="bold")
     for hold in found["holds"]:
@@ -175,7 +185,10 @@ def _proxy(proxy: dict[str, Any]) -> Iterator[Text]:
         server = one["server"] or {}
         who = " ".join(clean(str(server[key])) for key in ("name", "version") if key in server)
         line = Text("  ").append(f"{one['state']:<8}", style=_COLOURS[one["state"]])
-        yield line.append(f" {clean(alias):<20} {who}")
+        line.append(f" {clean(alias):<20} {who}")
+        if busy := one.get("busy"):
+            line.append(f"  {busy['under_way']} under way, {busy['waiting']} wait for a place", style="yellow")
+        yield line
         if one["error"]:
             yield Text(f"           {clean(one['error'])}", style="dim")
 

@@ -30,7 +30,7 @@ class Teller:
         self._calls = 0
 
     def opens(self, task: str) -> None:
-        self._say(Text("An agent, three tool servers, and Fuseboard between them. No network, no key.", style="bold"))
+        self._say(Text("An agent, four tool servers, and Fuseboard between them. No network, no key.", style="bold"))
         self._say(Text().append("Its task: ", style="dim").append(task))
         self._say(Text("Each is a process of its own. They are starting …", style="dim"))
 
@@ -49,7 +49,7 @@ class Teller:
             self._say(Text())
             self._say(Text(title, style="bold"))
         number = "·"
-        if isinstance(step, Call):
+        if isinstance(step, Call) and not step.by:
             self._calls += 1
             number = str(self._calls)
         for row, line in enumerate(_wrapped(step.tells, self._width - _INDENT)):
@@ -61,10 +61,12 @@ class Teller:
 
 
 def _lines(step: Step, answer: Answer, width: int) -> Iterator[Text]:
-    from fuseboard.adapters.demo.story import Call, Look
+    from fuseboard.adapters.demo.story import Back, Call, Look
 
     if isinstance(step, Call):
         return _called(step, answer, width)
+    if isinstance(step, Back):
+        return iter(())
     return _listed(step, answer) if isinstance(step, Look) else _done(answer, width)
 
 
@@ -94,6 +96,8 @@ def _called(call: Call, answer: Answer, width: int) -> Iterator[Text]:
         return
     line = Text().append(*(_FAILED if answer.failed else _GOOD)).append(f"{call.tool}  ")
     yield line.append(_shortened(answer.text, width - _INDENT - len(line.plain)), style="dim")
+    if answer.nudge is not None and answer.decision is not None:
+        yield from (Text(f"  {line}") for line in _wrapped(str(answer.decision["reason"]), width - _INDENT - 2))
 
 
 def _shortened(text: str, columns: int) -> str:

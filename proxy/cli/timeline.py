@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from fuseboard.cli.circles import circle
 from fuseboard.cli.wording import budgets, clean, clock, counted, day, size, span
 
 if TYPE_CHECKING:
     from fuseboard.adapters.stores.reader import Call, Run
     from fuseboard.spending import Spending
 
-_GOOD = ("ok", "empty", "input_required", "task")
+_GOOD = ("ok", "empty", "drift", "input_required", "task")
 _LOST = ("timeout", "outage", "lost", "unknown")
 _BAR_COLUMNS = (12, 44)
 _WHY_COLUMNS = 36
@@ -41,6 +42,7 @@ def timeline(run: Run, calls: Sequence[Call], *, width: int | None, spent: Spend
     decisions = [decision(call) for call in calls]
     numbers = [str(call.seq) for call in calls]
     tool_width, decision_width = max(4, *map(len, tools)), max(8, *map(len, decisions))
+    by_id = {call.id: call.seq for call in calls}
     number_width = max(3, *map(len, numbers))
     taken = number_width + tool_width + decision_width + 7 + 2 * 5
     low, high = _BAR_COLUMNS
@@ -56,7 +58,8 @@ def timeline(run: Run, calls: Sequence[Call], *, width: int | None, spent: Spend
         line.append(f"{word:<{decision_width}}  ", style=style(call))
         line.append(f"{scale.bar(call):<{bar_width}}  ", style=_bar_style(call))
         line.append(f"{_milliseconds(call):>7}  ", style="dim")
-        yield from _fold(line, why_in_few_words(call), taken + bar_width, width)
+        why = "; ".join(part for part in (why_in_few_words(call), circle(call, by_id)) if part)
+        yield from _fold(line, why, taken + bar_width, width)
     yield from _footer(run, calls)
 
 

@@ -103,6 +103,12 @@ class Output(Section):
     links: Links = Field(default_factory=Links)
     """Links and images."""
 
+    media: Literal["check", "relay"] = "check"
+    """Images, audio and files that are not what they are declared as: named rightly or left out, or passed on."""
+
+    unknown: Literal["relay", "drop"] = "relay"
+    """Content blocks of a type that no revision of the protocol knows."""
+
 
 class Pins(Section):
     """Tool definitions as they were accepted."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from fuseboard.config.models import Config
 
-_SECTIONS = ("loops", "breaker", "retries", "output", "pins")
+_SECTIONS = ("output", "pins")
 _STORES = ("memory", "sqlite")
-_FACTS = {"lock": "lock", "poll_s": "poll", "memory": "memory"}
+_FACTS = {"memory": "memory"}
 
 
 def unenforced(config: Config) -> tuple[str, ...]:

@@ -107,39 +107,139 @@ class Checkpoint(Section):
 
 
 class Loops(Section):
-    """When repetition counts as a loop."""
+    """When repetition counts as a loop: first the model is told with the result, later the call is refused."""
 
-    repeat: PositiveInt = 3
-    """The same call with the same result, this many times."""
+    repeat: Annotated[int, Field(ge=2)] = 3
+    """The same call with the same result, this many times since anything that bears on it: told."""
 
-    cycle: Annotated[int, Field(ge=2)] = 8
-    """The longest cycle of calls that is looked for."""
+    repeat_stop: Annotated[int, Field(ge=2)] = 5
+    """The same, refused: so many of them are not made any more."""
 
-    barren: PositiveInt = 8
-    """Different calls to one tool that all came back empty or failed."""
+    cycle: Annotated[int, Field(ge=2, le=16)] = 8
+    """The longest cycle of calls that is named as one."""
+
+    poll: Annotated[int, Field(ge=2)] = 12
+    """The same call while its result is under way, or changes by its numbers alone: told."""
+
+    poll_stop: Annotated[int, Field(ge=2)] = 24
+    """The same, refused."""
+
+    barren: Annotated[int, Field(ge=2)] = 8
+    """Different calls to one tool that all came back alike empty, failed, or with one and the same long text: told."""
+
+    barren_stop: Annotated[int, Field(ge=2)] = 16
+    """The same, refused."""
+
+    drought: Annotated[int, Field(ge=2)] = 12
+    """Calls of any tools in a row that came back empty or failed: told; repeats are refused at twice as many."""
+
+    novelty: PositiveInt = 6
+    """So few different calls and results ..."""
+
+    novelty_window: Annotated[int, Field(ge=2, le=40)] = 24
+    """... among so many in a row: told, and refused after half as many more."""
+
+    cool_off_s: Span = Field(default=10.0, validation_alias="cool_off")
+    """How long a refused loop has to wait when the earlier answer was given again in vain; twice that the next time."""
 
     then: Literal["nudge", "deny", "pause"] = "pause"
-    """What happens: a hint in the result, a refusal, or waiting for a person."""
+    """How far it goes: a hint in the result, refusals too, or waiting for a person in the end."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Loops:
+        for soft in ("repeat", "poll", "barren"):
+            if getattr(self, f"{soft}_stop") < getattr(self, soft):
+                raise wrong(
+                    f"found {soft}_stop {getattr(self, f'{soft}_stop')} below {soft} {getattr(self, soft)}; "
+                    "expected at least as much"
+                )
+        if self.novelty >= self.novelty_window:
+            raise wrong("found novelty as large as its window; expected less, or every run is a loop")
+        return self
+
+
+class Health(Section):
+    """The breakers that all runs share, of each tool and of each server: only what is the server's fault counts."""
+
+    row: PositiveInt | None = 5
+    """Failures in a row, of a tool or (nothing that gets through) of a server. `null` lifts this one."""
+
+    runs: PositiveInt = 2
+    """From how many runs they have to come."""
+
+    share: Annotated[Share, Field(gt=0)] | None = 0.5
+    """Or this share of a tool's results, ..."""
+
+    least: PositiveInt = 10
+    """... where there are at least so many of them ..."""
+
+    within_s: Span = Field(default=60.0, validation_alias="within")
+    """... in such a time."""
+
+    tools: Annotated[Share, Field(gt=0)] | None = 0.5
+    """A server is cut off as a whole where this share of its active tools is, and more than one."""
+
+    active_s: Span = Field(default=300.0, validation_alias="active")
+    """A tool is active that was called in such a time."""
+
+    open_s: Span = Field(default=30.0, validation_alias="open")
+    """How long no call goes through, before one probe may; twice that at each opening in a row."""
+
+    longest_s: Span = Field(default=300.0, validation_alias="longest")
+    """The longest that it opens, unless the server asks for more (`Retry-After`)."""
+
+    jitter: Share = 0.2
+    """By how much these times differ from breaker to breaker, so that not all come back at once."""
+
+    good: PositiveInt = 2
+    """Good probes that close it."""
 
 
 class Breaker(Section):
-    """When a failing tool is taken off the board for a while."""
+    """When a failing tool is taken off the board for a while: for one run, and for everybody."""
 
-    strikes: PositiveInt = 3
-    """Failures or junk results since the last good one."""
+    strikes: PositiveInt | None = 3
+    """Failures or junk results of a tool in one run since its last good one. `null`: no such breaker."""
 
     open_s: Span = Field(default=60.0, validation_alias="open")
-    """How long no call goes through, before one probe may."""
+    """How long no call goes through, before one probe may; twice that at each opening in a row."""
+
+    longest_s: Span = Field(default=600.0, validation_alias="longest")
+    """The longest that it opens."""
+
+    health: Health | None = Field(default_factory=Health)
+    """The shared breakers; `null`: none."""
 
 
 class Retries(Section):
-    """The agent's own repeats of a failed call."""
+    """The agent's own repeats of a failed call, an upstream's word to wait, and calls of which nobody knows the end."""
 
     per_call: NonNegativeInt = 2
-    """Repeats of one and the same call."""
+    """Repeats of one and the same call after it failed."""
+
+    window_s: Span = Field(default=300.0, validation_alias="window")
+    """How long a failure counts for that."""
 
     budget: Share = 0.1
     """The share of all calls to a server that may be repeats."""
+
+    floor: RateText = Rate(1, 1.0, 2)
+    """Repeats that a server gets besides, however few calls there are."""
+
+    pause_s: Span = Field(default=5.0, validation_alias="pause")
+    """How long a server that throttles is left alone where it names no time; each time in a row twice as long."""
+
+    longest_pause_s: Span = Field(default=3600.0, validation_alias="longest_pause")
+    """The longest pause, whatever the server asks for."""
+
+    unknown: Literal["deny", "ask"] = "deny"
+    """What becomes of a repeat while nobody knows whether the first call took effect: a refusal, or a person's word."""
+
+    unknown_for_s: Span = Field(default=3600.0, validation_alias="unknown_for")
+    """How long that is remembered."""
+
+    late_s: Span = Field(default=120.0, validation_alias="late")
+    """How long the result of a call with effects that was given up is listened for."""
 
 
 class Limits(Section):

@@ -24,6 +24,7 @@ from fuseboard.config.guards import (
     RunLimits,
 )
 from fuseboard.config.identity import Identity
+from fuseboard.config.locking import Locks
 from fuseboard.config.rules import Decision, Rule
 from fuseboard.config.secrets import Referred, worth_hiding
 from fuseboard.config.section import LocalPath, OneOrMany, Section
@@ -58,7 +59,7 @@ class Config(Section):
     checkpoint: Checkpoint = Field(default_factory=Checkpoint)
     """A tool of our own by which an agent reports its progress."""
 
-    loops: Loops = Field(default_factory=Loops)
+    loops: Loops | None = Field(default_factory=Loops)
     """When repetition counts as a loop, and what happens then."""
 
     breaker: Breaker = Field(default_factory=Breaker)
@@ -66,6 +67,9 @@ class Config(Section):
 
     retries: Retries = Field(default_factory=Retries)
     """How often a failed call may be repeated."""
+
+    locks: Locks = Field(default_factory=Locks)
+    """How calls wait for what others work upon."""
 
     rules: tuple[Rule, ...] = ()
     """Permissions. Their order never matters: deny, then ask, then allow."""

@@ -6,19 +6,37 @@ import re
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, NonNegativeFloat, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Tag,
+)
 
 from fuseboard.config.findings import did_you_mean
 from fuseboard.config.guards import SharedLimits
+from fuseboard.config.locking import ToolLocks, Wait
 from fuseboard.config.secrets import Referred, Secret, Text
 from fuseboard.config.section import LocalPath, Section, Words
 from fuseboard.config.units import Duration, wrong
+from fuseboard.results.patterns import JunkPattern, Unusable
 
 IGNORED = ("alwaysAllow", "autoApprove", "description", "disabled")
 """Keys of other clients' blocks that change nothing here: they are read over, with a note."""
 
 _ALIAS = re.compile(r"[A-Za-z0-9-]+(_[A-Za-z0-9-]+)*")
 _LONGEST_ALIAS = 32
+
+
+def _junk(pattern: str) -> str:
+    try:
+        return JunkPattern(pattern).source
+    except Unusable as fault:
+        raise wrong(f"found the pattern {fault}") from None
 
 
 class ToolFacts(Section):
@@ -33,11 +51,23 @@ class ToolFacts(Section):
     timeout_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="timeout")
     """How long one call may take; left out, as long as the server's `timeout`."""
 
-    lock: Annotated[str, Field(min_length=1)] | None = None
-    """What a call needs for itself alone, such as `file:{args.path}`."""
+    idle_timeout_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="idle_timeout")
+    """How long the server may be silent about a call; left out, the server's `idle_timeout`."""
+
+    lock: ToolLocks = ()
+    """What a call needs for itself alone, such as `file:{args.path}`, or a list of such."""
 
     poll_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="poll")
     """How often asking again is normal, for a tool that is polled."""
+
+    volatile: Words = ()
+    """Arguments that differ each time and mean nothing, such as a request id: without them calls are compared."""
+
+    empty_ok: bool | None = None
+    """Whether an empty result is a good one; left out, it is unless the tool hardly ever gave one."""
+
+    junk: tuple[Annotated[str, AfterValidator(_junk)], ...] = ()
+    """Regular expressions for what no good result says, such as `(?i)under maintenance`."""
 
     cost: NonNegativeFloat | None = None
     """What one call costs, in the money of `run.money`."""
@@ -70,6 +100,18 @@ class _Upstream(Section):
 
     timeout_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="timeout")
     """How long one call may take; left out, 10m."""
+
+    idle_timeout_s: Annotated[Duration, Field(gt=0)] | None = Field(default=None, validation_alias="idle_timeout")
+    """How long the server may be silent about a call: no progress, no message; left out, all along."""
+
+    parallel: PositiveInt | None = 64
+    """Calls under way at once, of all runs together; those of an agent that was called count apart."""
+
+    queue: NonNegativeInt = 64
+    """Calls that may wait for their turn when it is busy. Past that the newest of the run with the most goes first."""
+
+    queue_wait_s: Wait = Field(default=5.0, validation_alias="queue_wait")
+    """How long one waits for its turn before it is refused."""
 
 
 class StdioServer(_Upstream):

@@ -114,7 +114,7 @@ class ClientSession(Resources, Tasked):
     async def _govern(self, request: Request, scope: Scope) -> Reply:
         at = self._board.now()  # before anything is waited for: the wait belongs to the call
         seat, tool = await self._target(request)
-        identity, timeout_s = self._board.identity, _timeout_s(seat.upstream, tool)
+        identity, (timeout_s, idle_s) = self._board.identity, _patience_s(seat.upstream, tool)
         step = identity.step(request, self._origin, seat.upstream.server, at=at)
         run = self._run(request) if step is None or step.run is None else step.run
         if run.due_at <= at:
@@ -131,6 +131,7 @@ class ClientSession(Resources, Tasked):
                 era=self.era,
                 transport=self._origin.transport,
                 timeout_s=timeout_s if step is None else step.within(timeout_s, at=at),
+                idle_s=idle_s,
                 at=at,
                 refresh=lambda: self._refresh(seat, tool, request),
                 relist=lambda: self._relist(seat, tool, request),
@@ -234,7 +235,10 @@ def _refuse_param_headers(tool: Tool, request: Request) -> None:
         raise ProtocolFault(HEADER_MISMATCH, fault)
 
 
-def _timeout_s(upstream: Upstream, tool: Tool) -> float:
-    facts = upstream.server.tools.get(tool.name)
-    stated: float | None = facts.timeout_s if facts is not None else None
-    return stated or upstream.server.timeout_s or DEFAULT_TIMEOUT_S
+def _patience_s(upstream: Upstream, tool: Tool) -> tuple[float, float | None]:
+    """How long a call may take, and how long its server may be silent about it."""
+    server = upstream.server
+    facts = server.tools.get(tool.name)
+    if facts is None:
+        return server.timeout_s or DEFAULT_TIMEOUT_S, server.idle_timeout_s
+    return facts.timeout_s or server.timeout_s or DEFAULT_TIMEOUT_S, facts.idle_timeout_s or server.idle_timeout_s

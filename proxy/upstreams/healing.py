@@ -49,6 +49,7 @@ class Lives:
         self._began_at: float | None = None
         self._ended_at = -math.inf
         self._retry_at = -math.inf
+        self._paused_s = 0.0
         self.short = 0
         """How many in a row were short."""
         self.last_words = ""
@@ -64,7 +65,8 @@ class Lives:
         self.short = self.short + 1 if now - self._began_at < SHORT_LIFE_S else 0
         self.last_words = reason
         self._began_at, self._ended_at = None, now
-        self._retry_at = now + self._pause_s()
+        self._paused_s = self._pause_s()
+        self._retry_at = now + self._paused_s
 
     def over(self) -> None:
         """The link was closed on purpose."""
@@ -78,8 +80,8 @@ class Lives:
 
     @property
     def wait_s(self) -> float:
-        """How long it is until another link may be opened."""
-        return max(0.0, self._retry_at - self._clock())
+        """How long it is until another link may be opened. A clock that was put back makes no pause longer."""
+        return min(self._paused_s, max(0.0, self._retry_at - self._clock()))
 
     @property
     def spent(self) -> bool:
@@ -89,4 +91,4 @@ class Lives:
     @property
     def patience_s(self) -> float:
         """How much longer a server is waited for that was there until lately."""
-        return max(0.0, self._ended_at + PATIENCE_S - self._clock())
+        return min(PATIENCE_S, max(0.0, self._ended_at + PATIENCE_S - self._clock()))

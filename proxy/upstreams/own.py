@@ -43,6 +43,7 @@ class _Facts:
     trust: str = "trusted"
     tools: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float | None = 10.0
+    idle_timeout_s: float | None = None
     share: str | None = None
     bridge: bool = True
     agent: bool = False

@@ -44,6 +44,8 @@ class Server(ServerFacts, Protocol):
     @property
     def timeout_s(self) -> float | None: ...
     @property
+    def idle_timeout_s(self) -> float | None: ...
+    @property
     def share(self) -> str | None: ...
     @property
     def bridge(self) -> bool: ...
@@ -160,6 +162,12 @@ class Upstream:
         if health.state != "up":
             _log.info("upstream %s is up", self.alias)
             health.state, health.error, health.failures, health.retry_at = "up", None, 0, 0.0
+
+    def silent(self, method: str, idle_s: float) -> UpstreamTimeout:
+        return UpstreamTimeout(
+            self.alias,
+            f"{self.alias} said nothing about {method} for {idle_s:g} s; whether it took effect is unknown",
+        )
 
     def timed_out(self, method: str, timeout_s: float) -> UpstreamTimeout:
         return UpstreamTimeout(

@@ -80,9 +80,14 @@ def sessions(board: str) -> list[Bar]:
     return [*bars, Bar("memory of a session, KB", board, "kb_per_session", crowded, None, 50.0)]
 
 
+def after(calls: int) -> str:
+    return f"after {calls:,} calls"
+
+
 LISTING = "tools/list of 1,000"
 LARGE = "5 MB result"
 LONG = "memory over 20,000 calls"
+HISTORY = "long runs, in process"
 FAR = [
     Bar("filtered, CPU, over sdk-min", LISTING, "cpu_us", "fuseboard-on-filtered", "sdk-min", 0.15, 1),
     Bar("as it is, CPU, over sdk-min", LISTING, "cpu_us", OURS, "sdk-min", None, 1),
@@ -90,6 +95,10 @@ FAR = [
     Bar("HTTP, CPU, over sdk-min", LARGE, "cpu_us", f"{OURS} http", "sdk-min http", None, 1),
     Bar("stdio, CPU, over its own over HTTP", LARGE, "cpu_us", f"{OURS} stdio", f"{OURS} http", 3.0, 1),
     Bar("from call 5,000 to 20,000, MB", LONG, "grown_mb", OURS, None, 2.0),
+]
+HISTORIES = [
+    Bar(f"{what}, 100,000 over 1,000", HISTORY, metric, after(100_000), after(1_000), 1.15, 1)
+    for what, metric in (("CPU a call", "cpu_us"), ("judging alone", "judged_us"))
 ]
 COLD = Bar("to the first tools/list, over sdk-min", "cold start", "ready_ms", "fuseboard-wrap", "sdk-min", 1.2)
 IDLE = Bar("idle memory, MB", "idle memory", "rss_mb", OURS, None, 80.0)

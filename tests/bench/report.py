@@ -10,6 +10,7 @@ from bars import Finding, value
 
 COLUMNS = {
     "cpu_us": "CPU us",
+    "judged_us": "judging us",
     "added_p50_us": "added p50 us",
     "calls_per_s": "calls/s",
     "messages_per_call": "msgs/call",

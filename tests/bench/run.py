@@ -34,6 +34,7 @@ from typing import Any, TypeAlias
 
 import bars
 import extremes
+import growth
 import report
 import targets
 from bars import Bar
@@ -87,7 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         default="",
-        help="boards whose name contains this (path, era, growth, sessions, list, 5 MB, memory, cold)",
+        help="boards whose name contains this (path, era, growth, sessions, list, 5 MB, memory, long runs, cold)",
     )
     parser.add_argument("--targets", help="comma list of targets")
     parser.add_argument("--fuseboard", default=beside_python(), help="the command to measure")
@@ -142,6 +143,9 @@ async def scenarios(options: argparse.Namespace, found: list[Target], cores: Cor
         if options.only in board and lanes:
             async for row in scenario(board, lanes, effort, cores):
                 yield row
+    if options.only in bars.HISTORY and not options.targets:
+        async for row in growth.histories(rounds=max(3, effort.rounds)):
+            yield row
     pipes, mixed = Shape("stdio", "stdio", HANDSHAKE), Shape("http", "stdio", HANDSHAKE)
     if options.only in "cold start":
         async for row in cold_starts(lanes_of(found, pipes, COLD), effort, cores):
@@ -211,7 +215,7 @@ def all_bars() -> list[Bar]:
             found += bars.paths(f"{front}->{back} {era}", limits)
         for front, back in GROWN_PATHS:
             found += bars.growth(f"growth {front}->{back} {era}")
-    return [*found, *bars.sessions("sessions http->http"), *bars.FAR, bars.COLD, bars.IDLE]
+    return [*found, *bars.sessions("sessions http->http"), *bars.FAR, *bars.HISTORIES, bars.COLD, bars.IDLE]
 
 
 def conclude(options: argparse.Namespace, rows: list[Row]) -> int:

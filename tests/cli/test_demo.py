@@ -16,8 +16,9 @@ from fuseboard.adapters.demo.chapters import CHAPTERS
 from fuseboard.adapters.demo.story import Call, steps_of
 
 FUSEBOARD = str(Path(sys.executable).parent / "fuseboard")
-CALLS = [step for step in steps_of(CHAPTERS) if isinstance(step, Call)]
-LIMIT_S = 120
+CALLS = [step for step in steps_of(CHAPTERS) if isinstance(step, Call) and not step.by]
+"""Those of the story's own agent."""
+LIMIT_S = 180
 
 
 def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -52,8 +53,8 @@ def test_the_story_goes_as_told_and_the_ledger_says_the_same(tmp_path: Path) -> 
     # A person let it go on, and it did, as the same run.
     assert {call["run"] for call in found["calls"]} == {found["run"]["run"]}
     runs = json.loads(run(tmp_path, "status", "--json", "--state", "state").stdout)["runs"]
-    assert [(one["run"], one["state"], one["why"]) for one in runs] == [
-        (found["run"]["run"], "running", "it found why"),
+    assert (found["run"]["run"], "running", "leave the log alone") in [
+        (one["run"], one["state"], one["why"]) for one in runs
     ]
     # The ledger outlives the demo, and everything else is gone.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
@@ -69,7 +70,7 @@ def test_it_tells_the_story_the_timeline_and_the_why_in_plain_text(tmp_path: Pat
         assert f"\n{chapter.title}\n" in story
     assert "✗ files__read_file  denied by no-secret-files" in story
     assert "‖ files__list_files  held by run.paused" in story
-    assert re.search(r"\$ fuseboard resume (r-\w+) --calls \+6 .*\n +\1 goes on\n", story)
+    assert re.search(r"\$ fuseboard resume (r-\w+) --calls \+60 .*\n +\1 goes on\n", story)
     timeline, _, why = rest.partition("\n\n")
     assert [line.split()[1] for line in timeline.splitlines() if re.match(r" +\d+  ", line)] == [c.tool for c in CALLS]
     assert why.startswith("files__read_file  DENY by permissions / no-secret-files")

@@ -63,8 +63,8 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 async def test_keys_that_are_not_enforced_are_named_at_the_start(tmp_path: Path) -> None:
     command = raw_command(FrameLog(tmp_path / "upstream.log"))
-    async with wrapped(command, tmp_path, front="http", config="loops: {repeat: 5}\n") as proxy:
-        assert "not enforced by this version: loops" in proxy.stderr
+    async with wrapped(command, tmp_path, front="http", config="output: {max: 64KB}\n") as proxy:
+        assert "not enforced by this version: output" in proxy.stderr
 
 
 RULES = "rules: [{id: r, tools: files__*, decide: deny}]\n"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.text import Text
 
-from fuseboard.adapters.demo.story import Answer, Call, Chapter, Look, Step, Verb, denied, held
+from fuseboard.adapters.demo.story import Answer, Back, Call, Chapter, Look, Step, Verb, denied, held
 from fuseboard.cli.telling import Teller
 
 LOOK = Look("The agent looks around.", hidden=("secret", "listed"))
@@ -94,3 +94,16 @@ def test_what_a_person_does_is_told_as_it_was_typed_and_what_it_printed() -> Non
         "         why: half \\x1b[2Jof it",
         "       r-1 goes on",
     ]
+
+
+def test_a_word_beside_a_result_is_told_below_it() -> None:
+    beside = {"id": "d-1", "verdict": "nudge", "rule": "loops.repeat", "reason": "The same for the 3rd time."}
+    lines = told((CALL, Answer("text", decision=beside)))
+    assert lines[-2:] == ["     ✓ read  text", "       The same for the 3rd time."]
+
+
+def test_another_agent_s_calls_are_not_counted_and_a_wait_is_told_by_its_first_line() -> None:
+    lines = told(
+        (Call("Ana reads.", "read", by="ana"), Answer("text")), (Back("She has it."), Answer()), (CALL, Answer())
+    )
+    assert [line[:5] for line in lines if "reads" in line or "has it" in line] == ["  ·  ", "  ·  ", "  1  "]

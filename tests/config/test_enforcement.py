@@ -18,10 +18,7 @@ trace: {keep: 1d}
 limits: {depth: 64}
 """
     assert unenforced(loaded(tmp_path, text)) == (
-        "servers.x.tools.t.lock",
-        "servers.x.tools.t.poll",
         "servers.x.tools.t.memory",
-        "loops",
         "output",
         "store",
     )

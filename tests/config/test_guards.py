@@ -64,6 +64,8 @@ limits: {body: 1MB, frame: 2MB, headers: 3KB, depth: 64, sessions: 5, session_id
         ("run: {depth: 1.5}", "run.depth: found 1.5; expected a whole number"),
         ("run: 5", "run: found 5; expected keys and values"),
         ("loops: {cycle: 1}", "loops.cycle: found 1; expected at least 2"),
+        ("loops: {repeat: 6}", "loops: found repeat_stop 5 below repeat 6; expected at least as much"),
+        ("loops: {novelty: 24}", "loops: found novelty as large as its window; expected less, or every run is a loop"),
         ("limits: {depth: 100000}", "limits.depth: found 100000; expected at most 512"),
         ("milestones: {tool: x}", "milestones: found keys and values; expected a list"),
         ("milestones: [{}]", "milestones[0].tool: nothing found; this key is needed"),

@@ -165,7 +165,9 @@ def broken_at(cursor: str, act: Any, pages: FakeServer) -> Any:
     return answer
 
 
-@pytest.mark.parametrize("fault", [fails(-32602, "Invalid cursor"), hangs, answers(Result(b"[]"))], ids=str)
+@pytest.mark.parametrize(
+    "fault", [fails(-32602, "Invalid cursor"), hangs, answers(Result(b"[]"))], ids=["fails", "hangs", "junk"]
+)
 async def test_a_server_that_fails_at_a_later_page_is_left_out_from_there(fault: Any) -> None:
     one, two = letters("one", "abc", 1), letters("two", "xyz", 1)
     one.acts["tools/list"] = broken_at("1", fault, one)

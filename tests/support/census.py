@@ -16,8 +16,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 _OURS = "fuseboard."
-_LASTING = {"fuseboard.adapters.stores.table.Cell"}
-"""The account of a run ends by the clock, a minute after its session."""
+_LASTING = {
+    "fuseboard.adapters.stores.table.Cell",
+    "fuseboard.windows.Past",
+    "fuseboard.breakers.tails.Outcome",
+    "fuseboard.policies.budgets.Account",
+    "fuseboard.policies.budgets._Drawn",
+}
+"""State, and what stands in it: an account ends by the clock, a minute after its session, and tails are bounded."""
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class CrowdServer:
     def __init__(self, *, eras: Collection[Era] = BOTH, scoped: bool = False, **facts: Any) -> None:
         self.eras = eras
         self.scoped = scoped
-        self.facts = StdioServer.model_validate({"command": "crowd", **facts})
+        self.facts = StdioServer.model_validate({"command": "crowd", "parallel": None, **facts})
         self.ends: list[End] = []
         self.cancelled: list[str] = []
         """The labels of the calls that were given up, each as often as that was heard."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -12,6 +13,7 @@ import anyio
 from fuseboard.config import StdioServer
 from fuseboard.era import Era
 from fuseboard.errors import METHOD_NOT_FOUND, UNSUPPORTED_VERSION, Undelivered, UpstreamLost, UpstreamUnreachable
+from fuseboard.late import listener as late_listener
 from fuseboard.ports import Failure, Inbound, Reply, Request, Result, Scope
 from fuseboard.wire import frames
 
@@ -109,6 +111,8 @@ class FakeServer:
         self.page_size = 0
         self.down: str | None = None
         """Why it cannot be reached, while it cannot."""
+        self.heedless = False
+        """Whether it goes on with what the other side gave up, and answers."""
         self.gate: anyio.Event | None = None
         """Connecting waits for it: a server that is slow to start."""
         self.asked: list[Asked] = []
@@ -232,7 +236,8 @@ class FakeLink:
         with anyio.CancelScope() as life:
             self._under_way.add(life)
             try:
-                return await self._server.answer(Asked(self.era, method, params, scope, headers or {}, self._asked))
+                answer = self._server.answer(Asked(self.era, method, params, scope, headers or {}, self._asked))
+                return await (self._heedless(answer) if self._server.heedless else answer)
             except anyio.get_cancelled_exc_class():
                 if self.open:
                     self._server.cancelled.append(method)
@@ -240,6 +245,16 @@ class FakeLink:
             finally:
                 self._under_way.discard(life)
         raise UpstreamLost(alias, f"{alias} ended with exit code 3")
+
+    async def _heedless(self, answer: Coroutine[Any, Any, Reply]) -> Reply:
+        """As at a real link: whoever listens hears the answer to what was given up."""
+        task, listener = asyncio.ensure_future(answer), late_listener()
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if listener is not None:
+                task.add_done_callback(lambda done: None if done.cancelled() else listener.heard(done.result()))
+            raise
 
     async def notify(self, method: str, params: bytes | None) -> None:
         self._server.notified.append((method, json.loads(params) if params else None))

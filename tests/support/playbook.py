@@ -22,10 +22,13 @@ import anyio.abc
 from fuseboard import pipeline
 from fuseboard.adapters.stores.memory import MemoryStore
 from fuseboard.approvals import Approval
+from fuseboard.bulkheads import Bulkheads
 from fuseboard.cedar.rules import compile_rules
 from fuseboard.claims import Claims
+from fuseboard.cleaning.result import Cleaner
 from fuseboard.config import Rule
 from fuseboard.config.conduct import Approvals
+from fuseboard.entrance import Entrance
 from fuseboard.era import Era
 from fuseboard.errors import StoreUnavailable
 from fuseboard.exchange import Exchange
@@ -40,6 +43,7 @@ from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
 from fuseboard.state import Snapshot, Write
 from fuseboard.tokens import Tokens
+from fuseboard.turns import Turns
 from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
@@ -221,26 +225,36 @@ async def playing(
     mode: str = "enforce",
     store: MemoryStore | None = None,
     fuses: pipeline.Fuses | None = None,
+    policies: pipeline.Policies | None = None,
     approvals: Approvals | None = None,
     page: str | None = None,
     notices: tuple[Callable[[Approval], None], ...] = (),
+    cleaner: Cleaner | None = None,
 ) -> AsyncIterator[Play]:
     """A board in front of the servers; ``rules``, ``default``, ``mode`` as in a configuration, ``fuses`` its limits.
 
-    Fuses with a ``checkpoint`` offer that tool.
+    Fuses with a ``checkpoint`` offer that tool. ``policies`` judge in place of all of that.
     """
     kept = store or MemoryStore()
     counter = iter(range(1 << 30))
     ids = Ids(lambda bits: next(counter))
     async with anyio.create_task_group() as tasks:
         exchange = Exchange(
-            pipeline.standard(compile_rules([Rule.model_validate(rule) for rule in rules], default), fuses),
+            policies or pipeline.standard(compile_rules([Rule.model_validate(rule) for rule in rules], default), fuses),
             kept,
             Recorder(arguments="full", config="test", redact=Redactor(())),
             ids,
             _clock,
             enforce=mode == "enforce",
             holds=_holds(approvals, kept, page, notices),
+            retries=fuses.retries if fuses is not None else None,
+            cleaner=cleaner,
+            entrance=Entrance(
+                Bulkheads({server.alias: server.facts for server in servers}),
+                Turns(kept, _clock, tasks) if fuses is not None and fuses.locks else None,
+                _clock,
+                enforce=mode == "enforce",
+            ),
         )
         upstreams = {server.alias: _upstream(server, len(servers)) for server in servers}
         identity = Identity(Runs(ids.run), Claims(TOKENS), kept, lambda bits: next(counter))

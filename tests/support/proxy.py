@@ -31,6 +31,7 @@ UNLIMITED: Mapping[str, Any] = {
     "run": dict.fromkeys(("calls", "time", "output", "tokens", "money", "depth", "parallel", "rate", "pause_at")),
     "principal": {"calls": None},
     "approvals": {"ask_above": None},
+    "loops": None,
 }
 """For tests that are about something else and call more than an agent may. A configuration's own sections win."""
 

@@ -73,3 +73,12 @@ def test_patience_is_for_those_who_were_there_a_moment_ago(later_s: float, left_
     lived(lives, clock, 60)
     clock.now += later_s
     assert lives.patience_s == left_s
+
+
+def test_a_clock_that_is_put_back_makes_no_wait_longer() -> None:
+    clock = Clock()
+    lives = Lives(clock)
+    lived(lives, clock, 1, 1)
+    clock.now -= 3600
+    assert lives.wait_s == 0.5
+    assert lives.patience_s == PATIENCE_S

@@ -20,9 +20,10 @@ from support.mortal_proxy import EFFECT, Campaign, Journal, journalling
 from support.proxy import UNLIMITED, fuseboard
 
 KILLS = int(os.environ.get("FUSEBOARD_KILLS", "50"))
+"""Fewer than one signed run's lives are too few to spend anything."""
 SEED = 9
-TOGETHER = 2500
-"""What all unsigned calls may come to."""
+TOGETHER = 50 * KILLS
+"""What all unsigned calls may come to: less than they try."""
 SIGNED = 120
 """What each signed run may."""
 LIVES_OF_A_RUN = 5

@@ -22,7 +22,7 @@ CHATTY = [sys.executable, ODD, "--chatty"]
 WARNS = {
     "version": 1,
     "servers": {"odd": {**program(CHATTY), "autoApprove": ["x"]}},
-    "loops": {"repeat": 3},
+    "output": {"max": "64KB"},
     "breaker": {"strikes": 5},
     "rules": [
         {"id": "never-matches", "tools": "nobody__*", "decide": "deny"},

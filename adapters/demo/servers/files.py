@@ -33,6 +33,12 @@ def server() -> MCPServer:
             raise ValueError(f"no such file: {path}")
         return files[path]
 
+    @made.tool()
+    def edit_file(path: str, text: str) -> str:
+        """Put a text in place of what a file holds."""
+        files[path] = text
+        return f"{path} has {len(text)} characters"
+
     return made
 
 

@@ -11,7 +11,7 @@ from mcp import Client
 
 from fuseboard.adapters.demo import agent
 from fuseboard.adapters.demo.servers import ops
-from fuseboard.adapters.demo.story import Answer, Call, Look, Step, Verb
+from fuseboard.adapters.demo.story import Answer, Back, Call, Look, Step, Verb
 from fuseboard.events import Caller, CallProposed, Tool
 from fuseboard.policies.schema import SchemaPolicy
 from fuseboard.schemas.compiled import compile_schema
@@ -152,3 +152,13 @@ def test_whatever_is_wrong_with_flat_arguments_one_refusal_is_enough_to_mend_it(
         again = CallProposed(0.0, "d-2", "r-1", "tools/call", Caller("local"), tool, mended)
         verdict = SchemaPolicy().decide(again, EMPTY)
     assert isinstance(verdict, Allow)
+
+
+async def test_a_call_that_is_made_aside_is_waited_for_when_the_story_says_so(tmp_path: Path) -> None:
+    aside = Call("asks aside", "status", {"service": "search"}, by="ana", aside=True)
+    steps = (aside, Call("asks", "status", {"service": "billing"}), Back("waits"))
+    answers, seen = await play(OPS, tmp_path, steps=steps)
+    assert [answer.text for answer in answers] == ["search 3.0.2: healthy", "billing 1.9.0: healthy", ""]
+    assert seen[0] == "begins: asks aside"
+    assert seen.index("begins: waits") < seen.index("ended: 0")
+    assert "ended: search 3.0.2: healthy" in seen

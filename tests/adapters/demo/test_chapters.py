@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 from fuseboard.adapters.demo.chapters import CHAPTERS
-from fuseboard.adapters.demo.story import Call, Verb, steps_of
+from fuseboard.adapters.demo.story import Back, Call, Verb, steps_of
 
 STEPS = steps_of(CHAPTERS)
 CALLS = [step for step in STEPS if isinstance(step, Call)]
@@ -30,11 +30,31 @@ def test_each_step_is_told_on_one_line_of_a_narrow_terminal() -> None:
 
 
 def test_a_paused_run_is_resumed_by_a_person_and_the_very_same_call_goes_through() -> None:
-    (held,) = [number for number, step in enumerate(STEPS) if isinstance(step, Call) and step.ends.rule == "run.paused"]
-    verbs = [step.words[0] for step in STEPS[held + 1 : -1] if isinstance(step, Verb)]
+    steps = next(one.steps for one in CHAPTERS if "half of its budget" in one.title)
+    (held,) = [number for number, step in enumerate(steps) if isinstance(step, Call) and step.ends.rule == "run.paused"]
+    verbs = [step.words[0] for step in steps[held + 1 : -1] if isinstance(step, Verb)]
     assert verbs == ["inbox", "resume"]
-    before, after = STEPS[held], STEPS[-1]
+    before, after = steps[held], steps[-1]
     assert isinstance(before, Call)
     assert isinstance(after, Call)
     assert (before.tool, before.arguments) == (after.tool, after.arguments)
     assert not after.ends.refused
+
+
+def test_each_of_the_four_failures_is_stopped_and_the_trace_says_why() -> None:
+    stops = {"loops.repeat", "retries.per_call", "effects.unknown", "run.breaker", "locks.cycle"}
+    assert stops <= {call.ends.rule for call in CALLS}
+    explained = [step.said[0] for step in STEPS if isinstance(step, Verb) and step.words[0] == "trace"]
+    assert explained == ["repeat", "locks.cycle", "effects.unknown", "run.breaker"]
+
+
+def test_a_call_that_is_made_aside_is_waited_for_in_its_chapter() -> None:
+    for chapter in CHAPTERS:
+        aside = [at for at, step in enumerate(chapter.steps) if isinstance(step, Call) and step.aside]
+        back = [at for at, step in enumerate(chapter.steps) if isinstance(step, Back)]
+        assert len(aside) == len(back) <= 1
+        assert aside <= back
+
+
+def test_other_agents_are_not_those_whose_run_is_shown_at_the_end() -> None:
+    assert not any(call.by and call.explained for call in CALLS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from fuseboard.adapters.demo.outcome import differences, explained, run_of
-from fuseboard.adapters.demo.story import Answer, Call, Look, Step, Verb, denied
+from fuseboard.adapters.demo.story import Answer, Back, Call, Look, Step, Verb, denied, failed, nudged
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,34 @@ def test_the_explained_call_is_found_in_the_ledger() -> None:
 )
 def test_what_a_person_does_has_to_work_too(answer: Answer, said: list[str]) -> None:
     assert differences((Verb("resumes", ("resume", "{run}"), said=("goes on",)),), [answer], []) == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        pytest.param(Answer("told", decision={"rule": "loops.repeat", "verdict": "nudge"}), "", id="as told"),
+        pytest.param(Answer("plain"), "came with a word of None", id="nothing is said beside it"),
+        pytest.param(Answer("told", decision={"rule": "x", "verdict": "nudge"}), "word of x", id="another word"),
+    ],
+)
+def test_a_word_beside_a_result_is_the_one_that_was_told(answer: Answer, said: str) -> None:
+    call = Call("reads", "a", ends=nudged("loops.repeat"))
+    found = differences([call], [answer], [Record("a", "allow", "default", "ok")])
+    assert said in "\n".join(found)
+    assert bool(found) is bool(said)
+
+
+@pytest.mark.parametrize("failed_", [True, False])
+def test_what_was_told_to_fail_by_itself_has_to(failed_: bool) -> None:
+    call = Call("pays", "a", ends=failed("lost"))
+    found = differences([call], [Answer("gone", failed=failed_)], [Record("a", "allow", "default", "lost")])
+    assert (found == []) is failed_
+
+
+def test_the_calls_of_other_agents_are_in_other_runs_and_judged_by_their_answers() -> None:
+    steps = (Call("waits", "a", by="ana", aside=True), Call("closes", "a", by="ben", ends=denied("cycle")), Back("x"))
+    refused = Answer("no", decision={"run": "r-2", "verdict": "deny", "rule": "cycle"}, failed=True)
+    assert differences(steps, [Answer("done"), refused, Answer()], []) == []
+    other = Answer("no", decision={"run": "r-2", "verdict": "deny", "rule": "held"}, failed=True)
+    (line,) = differences(steps, [Answer("done"), other, Answer()], [])
+    assert "should have been refused by cycle" in line

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from fuseboard.adapters.demo.person import about, act
+from fuseboard.adapters.demo.person import about, act, refusal
 from fuseboard.adapters.demo.story import Verb
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.reviews import RunState
@@ -49,3 +49,23 @@ def test_of_what_is_printed_only_the_entries_of_the_run_are_shown() -> None:
         "    | more",
         "r-1 goes on",
     ]
+
+
+def test_of_a_record_only_who_refused_and_the_evidence_is_shown() -> None:
+    record = "\n".join(
+        (
+            "a__b  DENY by loops / loops.repeat",
+            "  run       r-1#3",
+            "  checks    · exposure  allow",
+            "            ✗ loops     deny  loops.repeat",
+            "                count = 3",
+            "            · budgets   allow",
+            "  told      no",
+        )
+    )
+    assert refusal(record).splitlines() == [
+        "a__b  DENY by loops / loops.repeat",
+        "✗ loops     deny  loops.repeat",
+        "  count = 3",
+    ]
+    assert refusal("nothing was refused") == "nothing was refused"

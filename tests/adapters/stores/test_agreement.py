@@ -20,12 +20,13 @@ from fuseboard.adapters.stores.memory import MemoryStore
 from fuseboard.adapters.stores.records import to_json
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.ports import Store
-from fuseboard.state import EMPTY, Add, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
+from fuseboard.state import EMPTY, Add, Draw, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
 from support.crash import give_back, kill
 from support.ledger_entries import concluded, proposed
 
 _COUNTS, _TAILS, _VALUES, _ACCOUNTS, _RATE = ("c1", "c2"), ("t1", "t2"), ("v1", "v2"), ("run", "principal"), "rate"
-_KEYS = (*_COUNTS, *_TAILS, *_VALUES, *_ACCOUNTS, _RATE)
+_BUCKET = "bucket"
+_KEYS = (*_COUNTS, *_TAILS, *_VALUES, *_ACCOUNTS, _RATE, _BUCKET)
 _TTLS_S = st.sampled_from([1.0, 5.0, 1000.0])
 _JSON = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.text(max_size=3), st.just({"a": [1.5]}))
 _WRITES: st.SearchStrategy[Write] = st.one_of(
@@ -33,6 +34,7 @@ _WRITES: st.SearchStrategy[Write] = st.one_of(
     st.builds(Push, st.sampled_from(_TAILS), _JSON, st.integers(0, 3), _TTLS_S),
     st.builds(Put, st.sampled_from(_VALUES), _JSON, _TTLS_S),
     st.builds(Throttle, st.just(_RATE), st.sampled_from([0.5, 4.0]), st.integers(1, 3), st.just(1000.0)),
+    st.builds(Draw, st.just(_BUCKET), st.sampled_from([1, -0.1]), st.just(1.0), st.just(2), st.just(10), _TTLS_S),
 )
 _CALLS = st.sampled_from([f"d-{n}" for n in range(8)])
 _KEPT_S, _WINDOW_S, _IDLE_S = 1e6, 60.0, 2.0

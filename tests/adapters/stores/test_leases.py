@@ -199,8 +199,7 @@ class Lending(RuleBasedStateMachine):
     def it_is_quiet(self) -> None:
         for lease in self.leases._leases.values():
             lease.newest_s = float("-inf")
-        if cells := self.leases.quiet(self.table):
-            self.queue.append(Job(cells))
+        self.leases.quiet(self.table, lambda cells: self.queue.append(Job(cells)))
 
     @precondition(lambda self: not self.sharing)
     @rule()

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from fuseboard.accounts import standing
 from fuseboard.adapters.stores.table import Table
-from fuseboard.state import EMPTY, Add, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle
+from fuseboard.state import EMPTY, Add, Draw, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle
 
 AT = 1000.0
 
@@ -156,6 +156,16 @@ def test_a_rate_refuses_the_whole_commit_until_it_is_time() -> None:
     assert table.read(["k"], at=11.0).get("k") == 1
 
 
+def test_an_empty_bucket_refuses_the_whole_commit_until_something_is_put_in() -> None:
+    table = Table()
+    take, put = (Draw("bucket", amount, 0.0, 1, 10, 60) for amount in (1, -1))
+    assert table.apply([take], EMPTY, at=1.0)
+    assert table.apply([add(), take], EMPTY, at=2.0) is None
+    assert table.apply([put], EMPTY, at=3.0)
+    assert table.apply([add(), take], EMPTY, at=4.0)
+    assert table.read(["k"], at=4.0).get("k") == 1
+
+
 def test_a_settled_reservation_leaves_what_the_call_took() -> None:
     table = Table()
     table.apply([Reserve("run", "a", {"output_bytes": 100}, {}, 60, 3600)], EMPTY, at=1.0)
@@ -182,3 +192,9 @@ def test_what_nobody_will_come_back_to_ends_early_and_never_late() -> None:
     table.apply([add(ttl_s=10)], EMPTY, at=100.0)
     table.apply([Expire("k", 60)], EMPTY, at=101.0)
     assert table.read(["k"], at=111.0).values == {}
+
+
+def test_what_ends_at_once_need_not_have_been_there() -> None:
+    table = Table()
+    assert table.apply([Put("v", [], 0.0)], EMPTY, at=1.0) is not None
+    assert table.read(["v"], at=1.0).versions["v"] == 0

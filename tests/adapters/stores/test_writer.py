@@ -3,6 +3,7 @@ import sqlite3
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 
 from fuseboard.adapters.stores.database import open_database
@@ -10,7 +11,7 @@ from fuseboard.adapters.stores.door import Door
 from fuseboard.adapters.stores.jobs import Job
 from fuseboard.adapters.stores.reader import LedgerReader
 from fuseboard.adapters.stores.sole import Admitted, Sole
-from fuseboard.adapters.stores.table import Table
+from fuseboard.adapters.stores.table import Cell, Table
 from fuseboard.adapters.stores.writer import Writer
 from fuseboard.errors import StoreUnavailable
 from fuseboard.ports import Entry
@@ -110,4 +111,29 @@ async def test_a_mistake_in_one_job_costs_no_other_its_record(
     assert writer.fault is None
     assert written(path) == ["d-1", "d-3"]
     assert "is lost" in caplog.text
+    await writer.close()
+
+
+async def test_of_a_key_that_was_written_often_only_the_newest_cell_waits(path: Path) -> None:
+    writer, _ = writer_at(path, linger_s=3600)
+    first, second = {"a": Cell(1, 1, 9e9), "b": Cell(1, 1, 9e9)}, {"a": Cell(2, 2, 9e9)}
+    writer.put(Job(proposed("d-1"), first))
+    writer.put(Job(proposed("d-2"), second))
+    assert (first.keys(), second.keys()) == ({"b"}, {"a"})
+    await writer.close()
+    assert written(path) == ["d-1", "d-2"]
+    with LedgerReader(path) as ledger:
+        assert ledger.state(["a", "b"], at=1.0).values == {"a": 2, "b": 1}
+
+
+async def test_a_mistake_in_one_job_costs_no_account_what_an_earlier_one_was_charged(path: Path) -> None:
+    writer, _ = writer_at(path, linger_s=3600)
+    broken = durable(proposed("d-2", seq=2**80))
+    assert broken.done is not None
+    writer.put(Job(proposed("d-1"), {"a": Cell(1, 1, 9e9)}))
+    writer.put(msgspec.structs.replace(broken, cells={"a": Cell(2, 2, 9e9)}))
+    with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="OverflowError"):
+        await broken.done
+    with LedgerReader(path) as ledger:
+        assert ledger.state(["a"], at=1.0).values == {"a": 2}
     await writer.close()

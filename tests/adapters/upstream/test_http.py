@@ -85,7 +85,18 @@ async def test_an_error_comes_through_byte_for_byte_whatever_the_status(pool: Ht
         await call.json(b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (json.dumps(id).encode(), error), status)
 
     async with http_upstream(script) as upstream:
-        assert await link_to(upstream.url, pool).request("x/y", None, CallScope()) == Failure(error)
+        reply = await link_to(upstream.url, pool).request("x/y", None, CallScope())
+    assert reply == Failure(error, status if status >= 500 else None)
+
+
+async def test_a_limit_of_calls_says_how_long_it_lasts(pool: HttpPool) -> None:
+    error = b'{"code":-32000,"message":"later"}'
+
+    async def script(call: Call) -> None:
+        await call.json(b'{"jsonrpc":"2.0","id":1,"error":%b}' % error, 429, retry_after="7")
+
+    async with http_upstream(script) as upstream:
+        assert await link_to(upstream.url, pool).request("x/y", None, CallScope()) == Failure(error, 429, 7.0)
 
 
 async def test_notifications_on_the_stream_reach_the_scope_of_the_call_in_order(pool: HttpPool) -> None:

@@ -10,7 +10,8 @@ import pytest
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.session import SessionLink
 from fuseboard.errors import Undelivered, UpstreamLost, UpstreamUnreachable
-from fuseboard.ports import Failure, Result
+from fuseboard.late import Listener, listen
+from fuseboard.ports import Failure, Reply, Result
 from support import sdk_upstream
 from support.http_upstream import Call, http_upstream, in_session
 from support.links import CallScope, Inbound, call_tool, handshake, value
@@ -232,6 +233,45 @@ async def test_cancelling_is_said_and_the_stream_is_dropped(
         await said.wait()
         await gone.wait()
         assert notice["params"] == {"requestId": upstream.seen("tools/call")[0].id}
+
+
+@pytest.mark.parametrize("for_s", [60.0, 0.01], ids=["in time", "too late"])
+async def test_an_answer_to_what_was_given_up_is_heard_for_a_while(
+    pool: HttpPool, tasks: anyio.abc.TaskGroup, for_s: float
+) -> None:
+    waiting, said, gone, heard = anyio.Event(), anyio.Event(), anyio.Event(), list[Reply]()
+
+    async def pay(call: Call) -> None:
+        waiting.set()
+        await said.wait()
+        if for_s < 1:
+            await call.gone()
+        else:
+            await call.result({"paid": True})
+        gone.set()
+
+    async def script(call: Call) -> None:
+        await in_session(pay)(call)
+        if call.method == "notifications/cancelled":
+            said.set()
+
+    async def ask() -> None:
+        listener = Listener(for_s, heard.append)
+        listen(listener)
+        await link.request("tools/call", None, CallScope())
+
+    async with http_upstream(script) as upstream:
+        link = link_to(upstream.url, pool, tasks)
+        await handshake(link)
+        async with anyio.create_task_group() as calling:
+            calling.start_soon(ask)
+            await waiting.wait()
+            calling.cancel_scope.cancel()
+        await gone.wait()
+        with anyio.move_on_after(2):
+            while not heard and for_s > 1:
+                await anyio.lowlevel.checkpoint()
+        assert [value(reply) for reply in heard] == ([{"paid": True}] if for_s > 1 else [])
 
 
 async def test_initialize_is_never_cancelled_by_name(pool: HttpPool, tasks: anyio.abc.TaskGroup) -> None:

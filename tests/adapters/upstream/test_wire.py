@@ -5,7 +5,7 @@ from yarl import URL
 
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.wire import Wire, content_type, same_origin
-from fuseboard.errors import UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import UpstreamFault, UpstreamGarbled, UpstreamLost, UpstreamThrottled, UpstreamUnreachable
 from support.http_upstream import Call, http_upstream
 from support.processes import free_port
 
@@ -148,11 +148,11 @@ async def test_a_body_that_breaks_off_is_lost(pool: HttpPool) -> None:
     [
         (401, UpstreamUnreachable, "HTTP 401 .Unauthorized.: it refuses the credentials"),
         (403, UpstreamUnreachable, "HTTP 403 .Forbidden.: it refuses the credentials"),
-        (429, UpstreamUnreachable, "HTTP 429 .Too Many Requests."),
+        (429, UpstreamThrottled, "HTTP 429 .Too Many Requests."),
         (499, UpstreamUnreachable, "HTTP 499$"),
         (500, UpstreamLost, "HTTP 500 .Internal Server Error."),
         (503, UpstreamLost, "HTTP 503 .Service Unavailable."),
-        (202, UpstreamLost, "HTTP 202 .Accepted. with text/html where a JSON-RPC response was due"),
+        (202, UpstreamGarbled, "HTTP 202 .Accepted. with text/html where a JSON-RPC response was due"),
     ],
 )
 async def test_what_a_status_means(pool: HttpPool, status: int, kind: type[UpstreamFault], says: str) -> None:

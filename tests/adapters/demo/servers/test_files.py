@@ -16,3 +16,9 @@ async def test_the_log_leads_to_the_cause() -> None:
 async def test_only_a_path_as_it_is_written_finds_a_file(path: str) -> None:
     async with Client(server()) as client:
         assert (await client.call_tool("read_file", {"path": path})).is_error
+
+
+async def test_an_edited_file_holds_what_was_put_there() -> None:
+    async with Client(server()) as client:
+        await client.call_tool("edit_file", {"path": "/srv/new", "text": "fresh"})
+        assert "fresh" in str((await client.call_tool("read_file", {"path": "/srv/new"})).content)

@@ -1,0 +1,103 @@
+"""Links and images that would reach out to hosts that are not allowed: each becomes text that no renderer follows.
+
+An image's address is fetched without a click, so it is the way by which data leaves a chat. What matters is the
+address, not what stands around it: each is disarmed where it stands, so that nesting hides nothing (CommonMark 4.7,
+6.3-6.6). A bare address is text already. Pure, linear, idempotent.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Final, TypeAlias
+
+_INLINE: Final = re.compile(r"\]\((\s{0,64}+)(<[^<>\n\]]*+>?|[^\s()<>\]]++(?:\([^\s()<>\]]*+\)[^\s()<>\]]*+)*+)")
+_REFERENCE: Final = re.compile(
+    r"^([ >\t]{0,32}+\[[^\[\]\n]{1,999}\]):([ \t]*+\n?[ \t]*+)(<[^<>\n]*+>?|[^\s<>]++)", re.M
+)
+_AUTOLINK: Final = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}+:[^\s<>`]*+)>")
+_ATTRIBUTE: Final = re.compile(
+    r"\b(src|href|srcset|poster|background|action|formaction|ping|xlink:href)(\s{0,64}+)=(\s{0,64}+[\"']?)([^\s\"'<>=]*+)",
+    re.I,
+)
+_CSS: Final = re.compile(r"\b(url|image-set)\((\s{0,64}+[\"']?)([^\s\"'()<>]++)", re.I)
+_HOST: Final = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+:[\\/]++([^\\/?#\s]*+)|[\\/]{2,}+([^\\/?#\s]*+)", re.I)
+_INSIDE: Final = re.compile(r"[\x00-\x20]")
+
+Allowed: TypeAlias = Callable[[str], bool]
+
+MARKS: Final = (":/", ":\\", "//", "/\\", "\\\\", "\\/", "&")
+"""A text without any of them holds no address of a host."""
+
+
+def allowing(globs: Sequence[str]) -> Allowed | None:
+    """Whether a host may be linked to; ``None`` where all may."""
+    if "*" in globs:
+        return None
+    lowered = tuple(glob.lower().rstrip(".") for glob in globs)
+    return lambda host: any(fnmatchcase(host, glob) for glob in lowered)
+
+
+def disarmed(text: str, allowed: Allowed) -> tuple[str, list[int]]:
+    """The text with its foreign links turned to text, and where they stood."""
+    places: list[int] = []
+
+    def foreign(found: re.Match[str], address: str) -> bool:
+        if all(allowed(host) for host in hosts(address)):
+            return False
+        places.append(found.start())
+        return True
+
+    def inline(found: re.Match[str]) -> str:
+        return f"] ({found[1]}{_code(found[2])}" if foreign(found, found[2]) else found[0]
+
+    def reference(found: re.Match[str]) -> str:
+        return f"{found[1]} : {_code(found[3])}" if foreign(found, found[3]) else found[0]
+
+    def autolink(found: re.Match[str]) -> str:
+        return _code(found[1]) if foreign(found, found[1]) else found[0]
+
+    def attribute(found: re.Match[str]) -> str:
+        # of several addresses in one attribute only the first is looked at: such a list is never left alone
+        if not foreign(found, found[4]):
+            if found[1].lower() not in ("srcset", "ping"):
+                return found[0]
+            places.append(found.start())
+        return f"{found[1]}{found[2]}:{found[3]}{found[4]}"
+
+    def css(found: re.Match[str]) -> str:
+        return f"{found[1]} ({found[2]}{found[3]}" if foreign(found, found[3]) else found[0]
+
+    if "](" in text:
+        text = _INLINE.sub(inline, text)
+    if "]:" in text:
+        text = _REFERENCE.sub(reference, text)
+    if "=" in text:
+        text = _ATTRIBUTE.sub(attribute, text)
+    if "(" in text:
+        text = _CSS.sub(css, text)
+    if "<" in text:
+        text = _AUTOLINK.sub(autolink, text)
+    return text, places
+
+
+def hosts(address: str) -> list[str]:
+    """The hosts that an address, or a list of some (``srcset``), would reach; none where it is a path or no URL.
+
+    As lenient as browsers are: entities, white space within, backslashes, any number of slashes.
+    """
+    plain = _INSIDE.sub("", html.unescape(address).replace("&colon;", ":"))
+    return [_host(found[1] or found[2] or "") for found in _HOST.finditer(plain.replace("\\/", "/"))]
+
+
+def _host(authority: str) -> str:
+    name = authority.rpartition("@")[2].lower().strip("<>\"'")
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0].rstrip(".,")
+
+
+def _code(address: str) -> str:
+    return f"`{address.strip('<>').replace('`', '%60')}`"

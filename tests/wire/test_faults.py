@@ -1,0 +1,163 @@
+"""Every way in which a server fails, over every transport: told right, ended in time, nobody else the worse for it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.faults_server import FAULTS, FLAGGED, RETRY_AFTER_S, TEXTS
+from support.matrix import program
+from support.processes import child, free_port
+from support.proxy import Proxy, served
+from support.raw_client import HANDSHAKE, MODERN, RawClient
+from support.raw_ways import meeting
+
+SERVER = Path(__file__).parents[1] / "support/faults_server.py"
+TIMEOUT_S = 1.5
+GRACE_S = 1.0
+"""How much longer than its deadline a call may take, at the very most."""
+
+EVERYWHERE = {
+    "good": "ok",
+    "hang": "timeout",
+    "drip": "timeout",
+    "endless_progress": "timeout",
+    "huge": "oversize",
+    "no_json": "malformed",
+    "no_result": "malformed",
+    "no_block": "malformed",
+    "bad_value": "schema_violation",
+    "empty": "empty",
+    "traceback": "error_shaped_success",
+    "login": "error_shaped_success",
+    "html_500": "error_shaped_success",
+    "lone_error": "error_shaped_success",
+    "limit": "throttled",
+    "limit_without_a_span": "throttled",
+    "limit_in_json": "throttled",
+    "limit_as_success": "throttled",
+    "limit_as_error": "throttled",
+    "bad_arguments": "bad_arguments",
+    "business": "business_error",
+    "lost_after_effect": "lost",
+    "crash": "lost",
+}
+"""What each fault is. ``crash`` comes last: an HTTP server of ours does not come back."""
+
+BY_TRANSPORT = {
+    ("stdio", "wrong_id"): "timeout",
+    ("stdio", "status_500"): "error",
+    ("http", "wrong_id"): "malformed",
+    ("http", "status_500"): "lost",
+}
+
+
+@asynccontextmanager
+async def faulty(back: str, folder: Path) -> AsyncIterator[dict[str, Any]]:
+    """The section of a configuration for the server, started by the proxy or already there."""
+    command = [sys.executable, str(SERVER), "--effects", str(folder / "effects")]
+    if back == "stdio":
+        yield program([*command, "--stdio"])
+        return
+    port = free_port()
+    async with child([*command, "--port", str(port)], folder / "faults.log", port=port):
+        yield {"url": f"http://127.0.0.1:{port}/mcp"}
+
+
+@asynccontextmanager
+async def proxied(back: str, folder: Path, **config: Any) -> AsyncIterator[Proxy]:
+    """The faulty server behind the proxy, and beside it one that works.
+
+    Each way of throttling has a name of its own for the server, since after one nothing goes there for a while.
+    """
+    calm = program([sys.executable, str(SERVER), "--effects", str(folder / "none"), "--stdio"])
+    async with faulty(back, folder) as server:
+        whole = {
+            "servers": {"calm": calm} | {alias: {**server, "timeout": f"{TIMEOUT_S}s"} for alias in ALIASES},
+            "limits": {"frame": "1MB"},
+            **config,
+        }
+        async with served(whole, folder) as proxy:
+            yield proxy
+
+
+THROTTLES = [name for name, truth in EVERYWHERE.items() if truth == "throttled"]
+
+
+ALIASES = ["faults", *(name.replace("_", "-") for name in THROTTLES)]
+
+
+def named(fault: str) -> str:
+    """The tool as the client knows it."""
+    return f"{fault.replace('_', '-') if fault in THROTTLES else 'faults'}__{fault}"
+
+
+async def timed(client: RawClient, tool: str, arguments: dict[str, Any] | None = None) -> tuple[dict[str, Any], float]:
+    """The whole answer to one call, and the seconds that it took."""
+    begin = time.monotonic()
+    ask = await client.begin("tools/call", {"name": tool, "arguments": arguments or {}})
+    answer = json.loads(await ask.response(TIMEOUT_S + 10))
+    return answer, time.monotonic() - begin
+
+
+def by_tool(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {record["tool"]: record for record in records if record["upstream"] != "calm"}
+
+
+def test_no_fault_is_left_out() -> None:
+    told = {*EVERYWHERE, *(name for _, name in BY_TRANSPORT), "constant"}
+    assert told == {*FAULTS, *TEXTS, *FLAGGED}
+
+
+@pytest.mark.parametrize("era", [HANDSHAKE, MODERN])
+@pytest.mark.parametrize("back", ["stdio", "http"])
+async def test_each_fault_is_told_right_and_ends_in_time(back: str, era: str, tmp_path: Path) -> None:
+    expected = {name: truth for (over, name), truth in BY_TRANSPORT.items() if over == back} | EVERYWHERE
+    late: dict[str, float] = {}
+    async with proxied(back, tmp_path) as proxy, meeting(proxy, "http", era=era) as client:
+        await timed(client, "faults__good")  # the first one waits for the server to start
+        for name in expected:
+            _, took_s = await timed(client, named(name))
+            if took_s > TIMEOUT_S + GRACE_S:
+                late[name] = took_s
+            answer, took_s = await timed(client, "calm__good", {"after": name})
+            assert answer["result"]["content"][0]["text"] == TEXTS["good"], name
+            assert took_s < GRACE_S, name
+        records = by_tool(await proxy.trace())
+        assert late == {}
+        assert {name: records[name]["truth"] for name in expected} == expected
+        assert all(records[name]["verdict"] == "allow" for name in expected if name != "bad_value")
+    assert (tmp_path / "effects").read_text() == "done\n"  # what was lost on its way back was not done again
+
+
+@pytest.mark.parametrize("back", ["stdio", "http"])
+async def test_the_ledger_says_why(back: str, tmp_path: Path) -> None:
+    async with proxied(back, tmp_path) as proxy, meeting(proxy, "http") as client:
+        for name in ("traceback", "limit", "limit_in_json", "business"):
+            await timed(client, named(name))
+        records = by_tool(await proxy.trace())
+    found = {
+        name: check["facts"]
+        for name, record in records.items()
+        for check in record["checks"]
+        if check["policy"] == "truth"
+    }
+    assert found["traceback"]["weight"] == 0.5
+    assert "KeyError: 7" in " ".join(found["traceback"]["evidence"])
+    assert found["limit"]["retry_after_s"] == found["limit_in_json"]["retry_after_s"] == RETRY_AFTER_S
+    assert found["business"]["whose"] == "caller"
+
+
+async def test_the_same_answer_to_whatever_is_asked_is_junk(tmp_path: Path) -> None:
+    async with proxied("stdio", tmp_path) as proxy, meeting(proxy, "http") as client:
+        for number in range(5):
+            await timed(client, "faults__constant", {"question": number})
+        truths = [record["truth"] for record in await proxy.trace() if record["tool"] == "constant"]
+    assert truths == ["ok"] * 4 + ["junk"]
