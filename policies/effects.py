@@ -54,7 +54,7 @@ class EffectsPolicy:
             return Allow(writes=(self._written(event, (mine,), event.at),))
         flying = [sent for sent in known if effects.under_way(sent, self._process, at=event.at)]
         for sent in flying:
-            if sent.run == event.run:
+            if effects.joins(sent, event, self._process):
                 return Allow(facts={ATTACHED: sent.call})
         for sent in known:
             if sent.truth and sent.truth not in LOST:
@@ -103,7 +103,7 @@ def _facts(event: CallProposed, known: Sequence[Sent]) -> dict[str, Any]:
 def _replayed(event: CallProposed, sent: Sent, writes: tuple[Write, ...]) -> Deny:
     reason = (
         f"{event.tool.exposed} was not called again: exactly this call was made before ({sent.call}) and did come to "
-        f"its end ({sent.truth!r}), only after it had been given up. This is its result, where it is still kept. "
+        f"its end ({sent.truth.replace('_', ' ')}), only after it had been given up. This is its result, where it is still kept. "
         "Go on from there."
     )
     return Deny(

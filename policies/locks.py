@@ -100,7 +100,7 @@ class LocksPolicy:
         if process is None or not effects.counts(event):
             return False
         sent = effects.entries(state.get(effects.effect_key(event)), at=event.at, unknown_for_s=0.0)
-        return any(one.run == event.run and effects.under_way(one, process, at=event.at) for one in sent)
+        return any(effects.joins(one, event, process) for one in sent)
 
     def _closes(self, event: CallProposed) -> Deny | None:
         """An agent that waits for an answer cannot give one."""
@@ -146,7 +146,7 @@ def _call_of(event: Event) -> CallProposed | None:
 
 def _goes_on(event: CallReturned) -> bool:
     """Whether the upstream may still be at work: then the lease has its own time, or ends with what comes late."""
-    if event.truth == Truth.TASK:
+    if event.truth == Truth.TASK or event.goes_on:
         return True
     return event.truth in (Truth.TIMEOUT, Truth.LOST) and event.proposal.tool.effect is not Effect.READ
 

@@ -161,10 +161,10 @@ class LoopPolicy:
             return _NOTHING_AGAINST_IT
         asked, tool = event.fingerprint, event.tool.qualified
         if asked not in map(_FINGERPRINT, tail):
+            last = next((step for step in reversed(tail) if _TOOL(step) == tool), None)
+            if last is None or is_fruitful(last if type(last) is Past else Past(*last)):
+                return _NOTHING_AGAINST_IT  # by far the most calls: what the tool said last was worth the asking
             if list(map(_TOOL, tail)).count(tool) < self._limits.barren_stop:
-                return _NOTHING_AGAINST_IT  # by far the most calls: nobody has asked this tool for so long
-            last = next(step for step in reversed(tail) if _TOOL(step) == tool)
-            if is_fruitful(Past(*last)):
                 return _NOTHING_AGAINST_IT
         steps = self._since(event.run, state)
         own = next((step for step in reversed(steps) if step.fingerprint == event.fingerprint and told(step)), None)

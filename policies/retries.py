@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from fuseboard import buckets, fingerprints, pauses, retries
+from fuseboard import buckets, effects, fingerprints, pauses, retries
 from fuseboard.budgets import number
 from fuseboard.events import CallProposed, CallReturned, Event
 from fuseboard.loops.repeats import begins
@@ -70,6 +70,8 @@ class RetriesPolicy:
             # Tests after an edit fail alike, and are run for a reason: what bears on the call begins the count anew.
             past = window(event.run, state)
             failed = retries.failures(past[begins(past, event.fingerprint) :], event.fingerprint, since=since)
+        if failed and effects.counts(event) and Past(*failed[0]).truth in effects.LOST:
+            return _NOTHING_AGAINST_IT  # nobody knows whether it took effect: that decides, not how often it was tried
         if not failed:
             if bucket is None or buckets.quiet_s(bucket, at=event.at) >= retries.COUNTED_S:
                 return _NOTHING_AGAINST_IT
@@ -119,7 +121,7 @@ def _too_often(event: CallProposed, failed: Sequence[Any], limits: RetriesLike) 
     wait_s = round(max(0.0, oldest.at + limits.window_s - event.at), 3)
     reason = (
         f"{event.tool.exposed} was not called: exactly this call failed {count} times within "
-        f"{number(limits.window_s)} s, the last time with {last.truth!r}, and {limits.per_call} repeats are the most. "
+        f"{number(limits.window_s)} s, the last time with {_words(last.truth)}, and {limits.per_call} repeats are the most. "
         "Once more would fail alike. Change the arguments, use another tool, or tell the user what does not work."
     )
     facts = {"failures": count, "limit": limits.per_call, "of": _ids(failed), "truths": _truths(failed)}
@@ -133,12 +135,16 @@ def _spent(event: CallProposed, failed: Sequence[Any], limits: RetriesLike, wait
     told_s = None if wait_s == float("inf") else round(wait_s + share * _SPREAD_S, 3)
     when = "later" if told_s is None else f"in {number(told_s)} s"
     reason = (
-        f"{event.tool.exposed} was not called: this call failed a moment ago ({last.truth!r}), and repeats are "
+        f"{event.tool.exposed} was not called: this call failed a moment ago ({_words(last.truth)}), and repeats are "
         f"{number(limits.budget * 100)} % of all calls to {upstream} already, which is the most: more would only keep "
         f"it down. Go on with something else, and repeat this {when}, or tell the user."
     )
     facts = {"upstream": upstream, "budget": limits.budget, "repeat": len(failed), "of": _ids(failed)}
     return Deny(BUDGET, reason, facts, retry_after_s=told_s, answer=last.decision)
+
+
+def _words(truth: str) -> str:
+    return truth.replace("_", " ")
 
 
 def _ids(failed: Sequence[Any]) -> list[str]:

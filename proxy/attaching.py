@@ -41,8 +41,16 @@ class Attaching:
             return await call()
 
         crossing = self._under_way[id] = _Crossing(asyncio.get_running_loop().create_task(heard()))
-        crossing.task.add_done_callback(lambda done: self._under_way.pop(id, None))
         return await crossing.end()
+
+    def over(self, id: str) -> None:
+        """Nobody needs to join the call any more. Until then its result is there, though it may have come already."""
+        self._under_way.pop(id, None)
+
+    def goes_on(self, id: str) -> bool:
+        """Whether the call is under way for others, though whoever made it has given up."""
+        crossing = self._under_way.get(id)
+        return crossing is not None and crossing.waited_for
 
     def joined(self, id: str) -> Coroutine[Any, Any, Reply | UpstreamFault] | None:
         """Wait for a call that another one made; ``None`` where it is under way no longer."""
@@ -56,6 +64,10 @@ class _Crossing:
     def __init__(self, task: asyncio.Task[Reply]) -> None:
         self.task = task
         self._waiting = 0
+
+    @property
+    def waited_for(self) -> bool:
+        return self._waiting > 0 and not self.task.done()
 
     async def end(self) -> Reply:
         self._waiting += 1

@@ -72,7 +72,7 @@ class Coalescing:
             if not flight.serves(judged, ask.request.value):
                 return Came(await call())
             came = await in_time(flight.end(), ask)
-            if isinstance(came, UpstreamFault | Failure) or (came is not None and _for_all(judged, came)):
+            if isinstance(came, UpstreamFault | Failure) or (came is not None and for_all(judged, came)):
                 return Came(came, flight.id)
             if came is not None:
                 return Came(await call())
@@ -137,7 +137,8 @@ async def in_time(waiting: Awaitable[_T], ask: Asking) -> _T:
     raise ask.seat.upstream.timed_out(ask.request.method, ask.timeout_s)
 
 
-def _for_all(judged: CallProposed, reply: Reply) -> bool:
+def for_all(judged: CallProposed, reply: Reply) -> bool:
+    """Whether the reply can be given to whoever asked the same; a question or a task is one client's alone."""
     return truth.of_reply(judged.method, reply) not in _PERSONAL
 
 

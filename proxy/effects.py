@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from fuseboard import fingerprints
 from fuseboard.events import CallProposed, Effect
 from fuseboard.state import Put
 
@@ -34,7 +35,8 @@ class Sent(NamedTuple):
     """One call. ``until`` is when its end is due (Unix seconds); ``process`` is the proxy that made it.
 
     ``truth`` is empty while it is under way, one of :data:`LOST` where its end is unknown, and any other where its
-    result came after it had been given up.
+    result came after it had been given up. ``exact`` tells it from calls that only mean the same
+    (:func:`fuseboard.fingerprints.exact`).
     """
 
     call: str
@@ -43,6 +45,7 @@ class Sent(NamedTuple):
     until: float
     process: str
     truth: str = ""
+    exact: str = ""
 
 
 def counts(call: CallProposed) -> bool:
@@ -66,12 +69,27 @@ def entries(cell: Any, *, at: float, unknown_for_s: float) -> list[Sent]:
 
 
 def sent_by(call: CallProposed, process: str) -> Sent:
-    return Sent(call.id, call.run, call.at, call.at + call.timeout_s + GRACE_S, process)
+    exact = fingerprints.exact(call.arguments)
+    return Sent(call.id, call.run, call.at, call.at + call.timeout_s + GRACE_S, process, exact=exact)
 
 
 def under_way(sent: Sent, process: str, *, at: float) -> bool:
     """Whether this very proxy still waits for it. Of another's calls nobody here can tell whether it still lives."""
     return not sent.truth and sent.process == process and at < sent.until
+
+
+def joins(sent: Sent, call: CallProposed, process: str) -> bool:
+    """Whether the result of the one is the result of the other: the same to the letter, and meant by the same run.
+
+    What only looks the same to whoever looks for loops (another request id) is a call that somebody wants made. So is
+    what comes in a run that is inferred: another client may have sent it, whom that result is none of the business of.
+    """
+    return (
+        sent.run == call.run
+        and not call.inferred
+        and under_way(sent, process, at=call.at)
+        and sent.exact == fingerprints.exact(call.arguments)
+    )
 
 
 def written(key: str, kept: Sequence[Sent], *, at: float, unknown_for_s: float) -> Put:

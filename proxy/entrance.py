@@ -67,7 +67,7 @@ class Entrance:
         if self._turns is None:
             return None
         fences = self._turns.begun(judged.id, outcome.writes)
-        return fences if judged.tool.trust is not Trust.UNTRUSTED else None
+        return fences if self._enforce and judged.tool.trust is not Trust.UNTRUSTED else None
 
     def over(self, event: CallProposed) -> None:
         """The call has ended, however it did."""

@@ -200,6 +200,8 @@ class CallProposed(msgspec.Struct, frozen=True):
     """Of tool and arguments, with what changes each time left out: the same for the same call asked again."""
     ancestors: tuple[Ancestor, ...] = ()
     """The calls that it stands on, the nearest first."""
+    inferred: bool = False
+    """Whether nothing named the run, so that calls of another client may count for it."""
 
 
 class CallReturned(msgspec.Struct, frozen=True):
@@ -218,6 +220,8 @@ class CallReturned(msgspec.Struct, frozen=True):
     shared: str = ""
     """The decision of the call that was really made, where this one was given that one's result: the upstream was not
     asked twice, and what it did counts once."""
+    goes_on: bool = False
+    """Whether its own caller gave it up while others wait for its result: the upstream is at work on it still."""
 
 
 Event: TypeAlias = ToolListed | CallProposed | CallReturned

@@ -60,10 +60,6 @@ _CUT: Final = "the proxy stopped before the call had ended"
 _NAME_FIELD: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
-def _nothing(request: Request) -> Mapping[str, Any]:
-    return {}
-
-
 class Proposal(msgspec.Struct, frozen=True):
     """What a session knows of a governed request once it has been routed.
 
@@ -90,7 +86,7 @@ class Proposal(msgspec.Struct, frozen=True):
     holder: Holder = NOBODY
     step: Step | None = None
     """Where the call stands among others, ``None`` where nothing is known of that."""
-    declared: Callable[[Request], Mapping[str, Any]] = _nothing
+    declared: Callable[[Request], Mapping[str, Any]] = lambda _: {}
     """The capabilities of its client."""
 
 
@@ -124,7 +120,7 @@ class Exchange:
         self.enforce = enforce
         self.holds = holds
         self._stopping = False
-        self.settlement = Settlement(policies, store, recorder, clock, enforce=enforce, cleaner=cleaner)
+        self.settlement = Settlement(policies, store, recorder, clock, self.answers, enforce=enforce, cleaner=cleaner)
 
     def now(self) -> float:
         return self._clock()
@@ -146,6 +142,7 @@ class Exchange:
             ask.arguments,
             timeout_s=ask.timeout_s,
             signed=ask.run.signed,
+            inferred=ask.run.source is Source.INFERRED,
             stated=ask.run.limits,
             kept_s=max(ask.run.kept_s, 2 * ask.timeout_s),
             fingerprint=fingerprints.of_call(ask.tool.qualified, ask.arguments, ask.tool.volatile),
@@ -164,6 +161,7 @@ class Exchange:
         try:
             return await self._governed(event, ask, held)
         finally:
+            self._sending.over(event.id)
             if self.entrance is not None:
                 self.entrance.over(event)
 
@@ -353,7 +351,9 @@ class Exchange:
             return await self.settlement.of_fault(judged, fault)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self.settlement.cancelled(judged, _CUT if self._stopping else "the client gave up")
+                why, on = _CUT if self._stopping else "the client gave up", self._sending.goes_on(judged.id)
+                shared = (attached_to or "") if self.enforce else ""
+                await self.settlement.cancelled(judged, why, shared=shared, goes_on=on)
             raise
         if isinstance(came, UpstreamFault):
             return await self.settlement.of_fault(judged, came, shared=shared)
@@ -366,8 +366,6 @@ class Exchange:
         task = tasks.id_of(reply) if said is Truth.TASK else None
         modern = ask.era is Era.STATELESS
         passed = await self.settlement.of_reply(judged, reply, said, modern=modern, task=task, late=late, shared=shared)
-        if isinstance(passed, Result) and said in (Truth.OK, Truth.EMPTY, Truth.BUSINESS_ERROR):
-            self.answers.keep(judged.id, passed)
         if passed is not reply or not isinstance(reply, Result):
             return passed
         if said is Truth.INPUT_REQUIRED:

@@ -48,6 +48,11 @@ def of_call(tool: str, arguments: Mapping[str, Any], volatile: Collection[str] =
     return hashlib.blake2b(tool.encode() + b"\0" + _CANONICAL(plain), digest_size=_SIZE).hexdigest()
 
 
+def exact(arguments: Mapping[str, Any]) -> str:
+    """One for equal arguments, spelling, types and all. Only the order of the fields is no part of it."""
+    return of_text(_CANONICAL(arguments))
+
+
 def of_text(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=_SIZE).hexdigest()
 

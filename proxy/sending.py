@@ -13,10 +13,10 @@ import anyio
 from fuseboard import effects, fingerprints, param_headers, retries, truth
 from fuseboard.answers import Answers
 from fuseboard.attaching import Attaching
-from fuseboard.coalescing import Asking, Came, Coalescing, in_time
+from fuseboard.coalescing import Asking, Came, Coalescing, for_all, in_time
 from fuseboard.deadline import Deadline, Listening, Watched
 from fuseboard.era import is_header_mismatch
-from fuseboard.errors import StoreUnavailable, UpstreamGarbled, UpstreamLost
+from fuseboard.errors import StoreUnavailable, UpstreamFault, UpstreamGarbled, UpstreamLost
 from fuseboard.events import CallProposed, Effect, Tool
 from fuseboard.late import Listener
 from fuseboard.lineage import Step, ancestor
@@ -37,7 +37,7 @@ _HEARD_LATE: Final = (Truth.OK, Truth.EMPTY, Truth.BUSINESS_ERROR)
 
 _ENDED: Final = (
     "{tool} was not called again: exactly this call was under way already, and has ended meanwhile with an answer that "
-    "cannot be given twice. Find out what it did before you call it once more."
+    "cannot be given twice"
 )
 
 
@@ -101,10 +101,20 @@ class Sending:
                 return Came(await self._effects.made(judged.id, call, listener))
         return Came(await call())
 
+    def over(self, id: str) -> None:
+        """The call is settled, and its answer kept: whoever comes now finds it there."""
+        self._effects.over(id)
+
+    def goes_on(self, id: str) -> bool:
+        """Whether a call that was given up is under way for others."""
+        return self._effects.goes_on(id)
+
     async def _joined(self, judged: CallProposed, ask: Sendable, id: str) -> Came:
         if (end := self._effects.joined(id)) is not None:
-            return Came(await in_time(end, ask), id)
-        if (earlier := self._answers.get(id)) is not None:
+            came = await in_time(end, ask)
+            if isinstance(came, UpstreamFault) or for_all(judged, came):
+                return Came(came, id)
+        elif (earlier := self._answers.get(id)) is not None:
             return Came(earlier, id)
         return Came(UpstreamLost(judged.tool.upstream, _ENDED.format(tool=judged.tool.exposed)), id)
 

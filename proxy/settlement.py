@@ -9,10 +9,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from fuseboard import pipeline, refusals, truth
+from fuseboard.answers import Answers
 from fuseboard.cleaning.fields import Root
 from fuseboard.cleaning.result import Cleaned, Cleaner
-from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault
-from fuseboard.events import CallProposed, CallReturned
+from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault, UpstreamLost
+from fuseboard.events import CallProposed, CallReturned, Effect
 from fuseboard.pipeline import Check, Outcome, Policies
 from fuseboard.ports import Reply, Result, Store
 from fuseboard.recording import Recorder
@@ -32,6 +33,9 @@ CONTENTION: Final = "state_contention"
 """The rule of a refusal because no judgement held."""
 
 _REFUSALS: Final = (Deny, Hold)
+_GIVEN_AGAIN: Final = (Truth.OK, Truth.EMPTY, Truth.BUSINESS_ERROR)
+
+_UNKNOWN: Final = "; whether it took effect is unknown: find that out before you call it again"
 
 _WITHHELD: Final = (
     "{tool} was called, but its result is withheld: other calls kept changing what the decision rests on. "
@@ -55,6 +59,7 @@ class Settlement:
         store: Store,
         recorder: Recorder,
         clock: Callable[[], float],
+        answers: Answers,
         *,
         enforce: bool,
         cleaner: Cleaner | None = None,
@@ -65,6 +70,7 @@ class Settlement:
         self._clock = clock
         self._enforce = enforce
         self._cleaner = cleaner
+        self._answers = answers
 
     async def of_reply(
         self,
@@ -96,6 +102,8 @@ class Settlement:
             return refusals.of_call(judged, outcome.policy, refused, modern=modern)
         if cleaned is not None and self._enforce:
             reply = refusals.cleaned(judged, reply, cleaned.counts)
+        if isinstance(reply, Result) and said in _GIVEN_AGAIN:
+            self._answers.keep(judged.id, reply)  # without what is said beside it: that is for this moment
         if outcome.nudges and isinstance(reply, Result):
             return refusals.nudged(judged, reply, outcome.nudges)
         return reply
@@ -103,7 +111,8 @@ class Settlement:
     async def of_fault(self, judged: CallProposed, fault: UpstreamFault, *, shared: str = "") -> Reply:
         """The upstream did not answer: what that means for the call is written down, and what it held is settled."""
         await self._close(judged, truth.of_fault(fault), None, None, error=fault.message, shared=shared, fault=fault)
-        return self._clean(judged, frames.failure(fault.code, fault.message))[0]
+        told = fault.message + (_UNKNOWN if _may_have_happened(judged, fault) else "")
+        return self._clean(judged, frames.failure(fault.code, told))[0]
 
     def _clean(self, judged: CallProposed, reply: Reply) -> tuple[Reply, Cleaned | None]:
         """What is passed on of a reply, and what was taken out of it; the very same reply where that is nothing."""
@@ -115,9 +124,14 @@ class Settlement:
             return reply, None
         return (type(reply)(cleaned.raw) if self._enforce else reply), cleaned
 
-    async def cancelled(self, judged: CallProposed, message: str, *, task: str | None = None) -> None:
-        """Nobody waits for the result any more."""
-        await self._close(judged, Truth.CANCELLED, None, None, error=message, task=task)
+    async def cancelled(
+        self, judged: CallProposed, message: str, *, task: str | None = None, shared: str = "", goes_on: bool = False
+    ) -> None:
+        """Its caller waits for the result no more. ``shared`` is the call whose result that was, where not its own;
+        ``goes_on``: others still wait for it.
+        """
+        said = Truth.CANCELLED
+        await self._close(judged, said, None, None, error=message, task=task, shared=shared, goes_on=goes_on)
 
     async def late(self, task: Task, reply: Reply, *, modern: bool) -> Reply:
         """Judge what came of a task as the result of the call that began it.
@@ -157,12 +171,13 @@ class Settlement:
         shared: str = "",
         fault: UpstreamFault | None = None,
         cleaned: Cleaned | None = None,
+        goes_on: bool = False,
     ) -> Outcome:
         """Judge the result and close the record, together with what the policies asked to write."""
         size_bytes = len(reply.raw) if isinstance(reply, Result) else 0
         came = said
         for _ in range(JUDGEMENTS):
-            event = CallReturned(self._clock(), judged, came, value, size_bytes, late, None, shared)
+            event = CallReturned(self._clock(), judged, came, value, size_bytes, late, None, shared, goes_on)
             outcome, read = await self._ascend(event, reply, fault)
             telling = outcome if value is not None or _objected(outcome) else None
             if cleaned is not None:
@@ -234,6 +249,11 @@ def _objected(outcome: Outcome) -> bool:
 def _value(judged: CallProposed, reply: Reply) -> Any:
     """The result as a value, where it has a schema to fit. Nobody else looks into it."""
     return msgspec.json.decode(reply.raw) if isinstance(reply, Result) and judged.tool.result is not None else None
+
+
+def _may_have_happened(judged: CallProposed, fault: UpstreamFault) -> bool:
+    """Whether the model has to be told so: of a timeout its own words say it, and a read changes nothing."""
+    return isinstance(fault, UpstreamLost) and judged.tool.effect is not Effect.READ
 
 
 def _unreadable(judged: CallProposed, fault: Exception) -> str:

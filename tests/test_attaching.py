@@ -17,9 +17,13 @@ from fuseboard import pipeline
 from fuseboard.adapters.stores.memory import MemoryStore
 from fuseboard.config.conduct import Approvals
 from fuseboard.config.guards import PrincipalLimits, Retries, RunLimits
+from fuseboard.era import Era
+from fuseboard.lock_names import Rule
+from fuseboard.ports import Concluded
 from fuseboard.wire import frames
 from support import till_child
 from support.fake_server import Asked, FakeServer, FakeTool, hangs, says, text
+from support.fake_server import result as frames_result
 from support.playbook import FakeClient, RpcError, playing
 from support.virtual_time import anyio_backend
 
@@ -292,3 +296,118 @@ def test_a_kill_leaves_it_on_file(tmp_path: Path) -> None:
             assert len(server.calls) == 1
 
     anyio.run(afterwards)
+
+
+class SlowToSettle(MemoryStore):
+    """Takes its time to write down what came back."""
+
+    async def commit(self, writes: Any, read: Any, entry: Any, **how: Any) -> bool:
+        if isinstance(entry, Concluded):
+            await anyio.sleep(5)
+        return await super().commit(writes, read, entry, **how)
+
+
+async def test_a_repeat_that_comes_while_the_answer_is_written_down_gets_that_answer() -> None:
+    till, answers = Till(), list[Any]()
+    till.open.set()
+    async with playing(till.server(), store=SlowToSettle(), fuses=fuses()) as play, anyio.create_task_group() as tasks:
+        client = await play.connect()
+        for _ in range(2):
+            await in_background(tasks, client, answers, amount=5)
+        await anyio.sleep(20)
+    assert till.paid == 1
+    assert [words(answer)[0] for answer in answers] == ["receipt 1", "receipt 1"]
+
+
+async def test_who_gave_up_waiting_for_another_s_result_leaves_nothing_unknown_behind() -> None:
+    till, answers = Till(), list[Any]()
+    async with playing(till.server(), fuses=fuses()) as play, anyio.create_task_group() as tasks:
+        client = await play.connect()
+        await in_background(tasks, client, answers, amount=5)
+        with anyio.move_on_after(1):
+            await client.call("pay", amount=5)
+        till.open.set()
+        await anyio.sleep(0.1)
+        assert [words(answer) for answer in answers] == [["receipt 1"]]
+        assert words(await client.call("pay", amount=5)) == ["receipt 2"], "the only call that was made was answered"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"request_id": 1}, {"request_id": 2}), ({"path": "a/b"}, {"path": "a//b"}), ({"note": None}, {})],
+    ids=["a field that is set aside", "another spelling", "a field that says nothing"],
+)
+async def test_only_what_is_the_same_to_the_letter_is_answered_by_one_call(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    till, answers = Till(), list[Any]()
+    async with playing(till.server(), fuses=fuses()) as play, anyio.create_task_group() as tasks:
+        client = await play.connect()
+        for arguments in (one, other, one):
+            await in_background(tasks, client, answers, **arguments)
+        assert till.paid == 2
+        till.open.set()
+        await anyio.sleep(0.1)
+        assert len(answers) == 3
+        assert sum(check["rule"] == "retries.joined" for entry in play.concluded for check in entry.checks) == 1
+
+
+async def test_what_a_call_works_on_is_nobody_else_s_while_anybody_waits_for_its_result() -> None:
+    till, answers = Till(), list[Any]()
+    alone = Rule("till", exclusive=True, by_run=False, hold_s=60.0, wait_s=1.0)
+    locked = fuses()._replace(locks={"till__pay": (alone,)})
+    async with playing(till.server(), fuses=locked) as play, anyio.create_task_group() as tasks:
+        client, other = await play.connect(transport="http"), await play.connect(transport="http")
+        with anyio.move_on_after(1):
+            tasks.start_soon(_joins_later, client, answers)
+            await client.call("pay", amount=5)
+        assert (await other.refusal("pay", amount=6))[1]["rule"] == "locks.held"
+        till.open.set()
+        await anyio.sleep(0.1)
+        assert [words(answer) for answer in answers] == [["receipt 1"]]
+        await anyio.sleep(61)
+        assert words(await other.call("pay", amount=6)) == ["receipt 2"], "nobody renewed the lease"
+
+
+async def _joins_later(client: FakeClient, answers: list[Any]) -> None:
+    await anyio.sleep(0.5)
+    answers.append(await client.call("pay", amount=5))
+
+
+async def test_clients_that_nothing_tells_apart_get_no_result_of_one_another() -> None:
+    till, answers = Till(), list[Any]()
+    async with playing(till.server(), fuses=fuses()) as play, anyio.create_task_group() as tasks:
+        for _ in range(2):
+            client = play.arrive(Era.STATELESS, transport="http")
+            await in_background(tasks, client, answers, amount=5)
+        till.open.set()
+    assert till.paid == 2
+
+
+async def test_a_question_to_one_client_is_put_to_no_other() -> None:
+    asked = Till()
+    asks = {"resultType": "input_required", "inputRequests": {}, "requestState": "s"}
+
+    async def pay(request: Asked) -> Any:
+        await asked.open.wait()
+        return frames_result(asks)
+
+    server = FakeServer("till", FakeTool("pay", pay), eras=[Era.STATELESS], tools={"pay": {"effect": "write"}})
+    answers: list[Any] = []
+    async with playing(server, fuses=fuses()) as play, anyio.create_task_group() as tasks:
+        client = play.arrive(Era.STATELESS)
+        meta = {"fuseboard/run": "mine"}
+
+        async def one() -> None:
+            params = {"name": "pay", "arguments": {"amount": 5}, "_meta": meta}
+            try:
+                answers.append((await client.request("tools/call", params))["resultType"])
+            except RpcError as refused:
+                answers.append(refused.message)
+
+        for _ in range(2):
+            tasks.start_soon(one)
+            await anyio.sleep(0.1)
+        asked.open.set()
+    assert answers[0] == "input_required" or answers[1] == "input_required"
+    assert sum(answer == "input_required" for answer in answers) == 1

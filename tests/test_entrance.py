@@ -202,7 +202,7 @@ async def test_where_nothing_is_enforced_nobody_waits() -> None:
         await anyio.sleep(2.0)
         return text("done")
 
-    server = FakeServer("files", FakeTool("read", slow), parallel=1)
+    server = FakeServer("files", FakeTool("read", slow), parallel=1, trust="trusted")
     fuses = Fuses(WIDE, ALL, locks={"files__read": (alone,)})
     async with playing(server, fuses=fuses, mode="observe") as play:
         began = anyio.current_time()
@@ -211,6 +211,7 @@ async def test_where_nothing_is_enforced_nobody_waits() -> None:
                 tasks.start_soon((await play.connect(transport="http")).call, "read")
         assert anyio.current_time() - began == 2.0
         assert {entry.rule for entry in play.proposed} == {"locks.taken", "locks.held"}
+        assert all(b"fuseboard/fence" not in (asked.params or b"") for asked in play.server("files").calls)
 
 
 def test_tokens_are_put_beside_what_is_there() -> None:

@@ -72,9 +72,10 @@ async def test_a_call_whose_link_died_is_settled() -> None:
 
     async with playing(lab(FakeTool("die", dies)), fuses=fuses()) as play:
         client = await play.connect()
-        await client.reply("tools/call", {"name": "die", "arguments": {}})
+        reply = await client.reply("tools/call", {"name": "die", "arguments": {}})
         now = await account(play)
         assert (now.used["calls"], now.held, play.truths) == (1, {}, ["lost"])
+        assert b"lab fell over; whether it took effect is unknown: find that out" in reply.raw
 
 
 async def test_a_result_that_is_withheld_is_paid_for() -> None:

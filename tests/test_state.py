@@ -6,7 +6,21 @@ from typing import get_args
 
 import pytest
 
-from fuseboard.state import EMPTY, Add, Draw, Expire, Push, Put, Reserve, Settle, Snapshot, Throttle, Write
+from fuseboard.state import (
+    EMPTY,
+    Add,
+    Draw,
+    Expire,
+    Lock,
+    Push,
+    Put,
+    Reserve,
+    Settle,
+    Snapshot,
+    Throttle,
+    Unlock,
+    Write,
+)
 
 EACH = [
     Add("k", 1, 10, 60),
@@ -16,6 +30,8 @@ EACH = [
     Settle("k", "d-1", {"calls": 1}, 60),
     Throttle("k", 1.0, 20, 60),
     Draw("k", 1, 1.0, 2, 10, 60),
+    Lock("k", "d-1", "d-1", "r-1", "t", True, 1, 30, 60),
+    Unlock("k", "d-1", 60),
     Expire("k", 60),
 ]
 

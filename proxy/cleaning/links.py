@@ -19,7 +19,8 @@ _REFERENCE: Final = re.compile(
 )
 _AUTOLINK: Final = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}+:[^\s<>`]*+)>")
 _ATTRIBUTE: Final = re.compile(
-    r"\b(src|href|srcset|poster|background|action|formaction|ping|xlink:href)(\s{0,64}+)=(\s{0,64}+[\"']?)([^\s\"'<>=]*+)",
+    r"\b(src|href|srcset|poster|background|action|formaction|ping|xlink:href)(\s{0,64}+)="
+    r"(?=\s{0,64}+[\"']?([^\s\"'<>=]*+))",  # looked at, not taken: one may stand in the value of another
     re.I,
 )
 _CSS: Final = re.compile(r"\b(url|image-set)\((\s{0,64}+[\"']?)([^\s\"'()<>]++)", re.I)
@@ -61,11 +62,11 @@ def disarmed(text: str, allowed: Allowed) -> tuple[str, list[int]]:
 
     def attribute(found: re.Match[str]) -> str:
         # of several addresses in one attribute only the first is looked at: such a list is never left alone
-        if not foreign(found, found[4]):
+        if not foreign(found, found[3]):
             if found[1].lower() not in ("srcset", "ping"):
                 return found[0]
             places.append(found.start())
-        return f"{found[1]}{found[2]}:{found[3]}{found[4]}"
+        return f"{found[1]}{found[2]} :"
 
     def css(found: re.Match[str]) -> str:
         return f"{found[1]} ({found[2]}{found[3]}" if foreign(found, found[3]) else found[0]

@@ -12,10 +12,10 @@ from itertools import chain
 from typing import Any, Final
 
 import msgspec
-from ahocorasick_rs import BytesAhoCorasick
 
 from fuseboard.cleaning import known, links
 from fuseboard.cleaning.fields import FIELDS, Kind
+from fuseboard.cleaning.marks import Marks
 from fuseboard.cleaning.secrets import Secrets
 
 _BESIDE: Final = rb'"(?:isError|resultType)"\s*+:\s*+(?:true|false|"complete")'
@@ -73,11 +73,11 @@ class Quick:
             marks.append((b'"image"', b'"audio"', b'"blob"'))
         if secrets:
             marks += [secrets.forms, _PERCENT, (b"\\/", b"\\\\")]
-        self._marks = BytesAhoCorasick(sorted(set(chain.from_iterable(marks))))
+        self._marks = Marks(chain.from_iterable(marks))
 
     def passes(self, raw: bytes) -> bool:
         """Whether there is certainly nothing to clean."""
-        if self._marks.find_matches_as_indexes(raw) or (self._strange and _STRANGE.search(raw) is not None):
+        if self._marks.any_in(raw) or (self._strange and _STRANGE.search(raw) is not None):
             return False
         return not self._secrets or not self._in_pieces(raw)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fuseboard.config.models import Config
 
-_SECTIONS = ("output", "pins")
+_SECTIONS = ("pins",)
 _STORES = ("memory", "sqlite")
 _FACTS = {"memory": "memory"}
 

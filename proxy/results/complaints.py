@@ -7,10 +7,16 @@ For texts of which it is known that they are errors. What says that it succeeded
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 HEAD_CHARS: Final = 2048
+
+LOOKED_THROUGH_BYTES: Final = 64 * 1024
+"""Of the arguments of a call that failed."""
 
 
 class Complaint(StrEnum):
@@ -77,6 +83,15 @@ _ORDER: Final = (
     (Complaint.ARGUMENTS, _ARGUMENTS),
     (Complaint.UPSTREAM, _UPSTREAM),
 )
+
+
+def quoted(kind: Complaint, arguments: Mapping[str, Any]) -> bool:
+    """Whether the call itself holds words that complain so: then an answer with them may only quote its caller, and
+    nobody else shall suffer for it. Of arguments too long to look through it is taken that they do.
+    """
+    words = dict(_ORDER).get(kind)
+    raw = msgspec.json.encode(arguments)
+    return words is not None and (len(raw) > LOOKED_THROUGH_BYTES or words.search(raw.decode()) is not None)
 
 
 def complaint(text: str) -> Complaint:

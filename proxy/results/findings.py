@@ -18,7 +18,7 @@ from fuseboard.pipeline import Check
 from fuseboard.ports import Failure, Reply
 from fuseboard.recording import TRUTH_CHECK
 from fuseboard.results import profile
-from fuseboard.results.complaints import Complaint, complaint
+from fuseboard.results.complaints import Complaint, complaint, quoted
 from fuseboard.results.constancy import is_telling
 from fuseboard.results.digests import digests
 from fuseboard.results.examine import Seen, examined
@@ -32,6 +32,9 @@ from fuseboard.truth import Truth
 HARD: Final = 1.0
 WEAK: Final = 0.5
 LINE_CHARS: Final = 160
+
+TOLD_WAIT_S: Final = 60.0
+"""The longest that a result may keep its upstream's callers waiting that says itself that it did not fail."""
 
 _UPSTREAM: Final = "upstream"
 _CALLER: Final = "caller"
@@ -47,6 +50,9 @@ _WEIGHTS: Final = {
     Truth.OUTAGE: (HARD, _UPSTREAM),
     Truth.LOST: (HARD, _UPSTREAM),
 }
+_SHARED: Final = (Complaint.THROTTLED, Complaint.UPSTREAM)
+"""What concerns all who call, where it is true."""
+
 _WHOSE: Final = {
     Complaint.ARGUMENTS: _CALLER,
     Complaint.CREDENTIALS: _NOBODY,
@@ -74,9 +80,9 @@ def found(event: CallReturned, reply: Reply | None, state: Snapshot, fault: Upst
     seen = examined(reply)
     digest, skeleton = digests(seen.said)
     if isinstance(reply, Failure):
-        finding = _failed(said, reply, seen)
+        finding = _failed(event.proposal, said, reply, seen)
     elif said is Truth.BUSINESS_ERROR:
-        finding = _business(seen)
+        finding = _business(event.proposal, seen)
     elif said in (Truth.OK, Truth.EMPTY):
         finding = _succeeded(event.proposal, said, seen, profile.tail_of(event.proposal.tool.qualified, state), digest)
     else:
@@ -123,7 +129,7 @@ def _unanswered(said: Truth, fault: UpstreamFault | None) -> Finding:
     return Finding(said, weight, whose, (_line(fault.message),), fault.retry_after_s)
 
 
-def _failed(said: Truth, reply: Failure, seen: Seen) -> Finding:
+def _failed(call: CallProposed, said: Truth, reply: Failure, seen: Seen) -> Finding:
     """A JSON-RPC error."""
     code = int(seen.code)
     evidence = (f"JSON-RPC error {code}", _line(seen.text))
@@ -131,7 +137,7 @@ def _failed(said: Truth, reply: Failure, seen: Seen) -> Finding:
         return Finding(said, HARD, _UPSTREAM, evidence)
     if code == _ASKS_TO_OPEN:
         return Finding(Truth.INPUT_REQUIRED)
-    says = complaint(seen.text)
+    says = _complaint(call, seen.text)
     if reply.status == 429 or code == 429 or (says is Complaint.THROTTLED and said is not Truth.BAD_ARGUMENTS):
         wait_s = reply.retry_after_s if reply.retry_after_s is not None else asked_wait_s(seen.text, seen.value)
         return Finding(Truth.THROTTLED, 0.0, _NOBODY, evidence, wait_s)
@@ -142,12 +148,22 @@ def _failed(said: Truth, reply: Failure, seen: Seen) -> Finding:
     return Finding(Truth.ERROR, HARD, _UPSTREAM if theirs else _NOBODY, evidence, reply.retry_after_s)
 
 
-def _business(seen: Seen) -> Finding:
+def _complaint(call: CallProposed, text: str) -> Complaint:
+    """What the upstream complains of in its own words. A caller whose words it quotes could else speak in its name."""
+    says = complaint(text)
+    return Complaint.OTHER if _quotes(call, says) else says
+
+
+def _quotes(call: CallProposed, says: Complaint) -> bool:
+    return says in _SHARED and quoted(says, call.arguments)
+
+
+def _business(call: CallProposed, seen: Seen) -> Finding:
     """The tool says that it failed."""
     evidence = ("isError: true", _line(seen.text))
     if is_pending(seen.text, seen.value, whole=seen.whole):
         return Finding(Truth.BUSINESS_ERROR, 0.0, _NOBODY, evidence, asked_wait_s(seen.text, seen.value), pending=True)
-    says = complaint(seen.text)
+    says = _complaint(call, seen.text)
     if says is Complaint.THROTTLED:
         return Finding(Truth.THROTTLED, 0.0, _NOBODY, evidence, asked_wait_s(seen.text, seen.value))
     if says is Complaint.ARGUMENTS:
@@ -164,10 +180,14 @@ def _succeeded(call: CallProposed, said: Truth, seen: Seen, tail: profile.Tail, 
         if junk.found(seen.text):
             return Finding(Truth.JUNK, HARD, _UPSTREAM, (f"junk by the pattern {junk.source!r}", _line(seen.text)))
     shape = disguised(seen)
-    if shape is not None and not is_expected(shape, call, seen.text, tail):
+    if shape is not None and not is_expected(shape, call, seen.text, tail) and not _quotes(call, shape.complaint):
         evidence = (shape.kind, _line(seen.text or str(seen.value)))
         if shape.complaint is Complaint.THROTTLED:
-            return Finding(Truth.THROTTLED, 0.0, _NOBODY, evidence, asked_wait_s(seen.text, seen.value))
+            # Any document may say so, and all would wait: for a while, then, and not for as long as it likes.
+            asked_s = asked_wait_s(seen.text, seen.value)
+            return Finding(
+                Truth.THROTTLED, 0.0, _NOBODY, evidence, None if asked_s is None else min(asked_s, TOLD_WAIT_S)
+            )
         weight = WEAK if tool.result is None else HARD
         whose = _WHOSE.get(shape.complaint, _UPSTREAM)
         return Finding(Truth.ERROR_SHAPED_SUCCESS, weight, whose, evidence)

@@ -88,6 +88,7 @@ LISTING = "tools/list of 1,000"
 LARGE = "5 MB result"
 LONG = "memory over 20,000 calls"
 HISTORY = "long runs, in process"
+STORE = "the store, in process"
 FAR = [
     Bar("filtered, CPU, over sdk-min", LISTING, "cpu_us", "fuseboard-on-filtered", "sdk-min", 0.15, 1),
     Bar("as it is, CPU, over sdk-min", LISTING, "cpu_us", OURS, "sdk-min", None, 1),

@@ -39,10 +39,10 @@ ECHO = {
 }
 BLOB = {
     "name": "blob",
-    "description": "Return size bytes of text.",
+    "description": "Return size bytes of text, below a title.",
     "inputSchema": {
         "type": "object",
-        "properties": {"size": {"type": "integer", "minimum": 0}},
+        "properties": {"size": {"type": "integer", "minimum": 0}, "title": {"type": "string"}},
         "required": ["size"],
     },
 }
@@ -122,7 +122,8 @@ class Core:
         arguments = params.get("arguments") or {}
         if params["name"] == "blob":
             size = int(arguments.get("size", 0))
-            return ("lorem ipsum dolor sit amet 0123456789 " * (size // 38 + 1))[:size]
+            text = ("lorem ipsum dolor sit amet 0123456789 " * (size // 38 + 1))[:size]
+            return f"{arguments['title']}\n{text}" if "title" in arguments else text
         return str(arguments.get("text", "ok"))
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import processes
 from scenarios import Ask, Effort, Lane, Row, burst, staged
 from stage import Act
-from wire import Connection, Http, WireError
+from wire import NUMBER, Connection, Http, WireError
 
 SESSIONS = 1000
 LIST_CALLS = 200
@@ -33,7 +33,8 @@ async def large_results(
     board: str, lanes: Sequence[Lane], effort: Effort, cores: processes.Cores
 ) -> AsyncIterator[Row]:
     """A result of 5 MB: CPU. No more answers are looked into than there must be."""
-    ask = Ask("tools/call", {"name": "blob", "arguments": {"size": LARGE_BYTES}}, b"lorem ipsum")
+    title = f"copy {NUMBER}"
+    ask = Ask("tools/call", {"name": "blob", "arguments": {"size": LARGE_BYTES, "title": title}}, title.encode())
     short = Effort(effort.rounds, effort.seconds, LARGE_CALLS, (1,))
     async for row in _in_turn(board, lanes, short, cores, ask):
         yield row

@@ -5,12 +5,14 @@
     python tests/bench/run.py --only 'stdio->stdio' --rounds 3
     python tests/bench/run.py --gate          exit 1 on a bar that is missed by the median and by the best round too
 
+A wrong answer, a refusal among them, is exit 1 always: the load trips no policy, so that all of them are measured.
+
 Linux only. The proxy runs on one core, client and upstreams on another; CPU is that of the proxy's process tree, echo
 upstreams left out. Only ratios within a round travel between machines. Targets whose parts are not installed are
 skipped, and said to be.
 
-fuseboard-off         nothing judged, nothing kept
-fuseboard-on          schemas, rules, ledger
+fuseboard-off         nothing limited, no loops or breakers, nothing kept on disk
+fuseboard-on          everything that is on by default, and none of it trips: schemas, rules, budgets, behaviour, ledger
 fuseboard-on-when     the same, with a condition on the measured tool
 fuseboard-on-effects  the same, and each record durable before its call is sent
 fuseboard-on-filtered the same, with a rule that hides some tools of the list
@@ -36,6 +38,7 @@ import bars
 import extremes
 import growth
 import report
+import store
 import targets
 from bars import Bar
 from processes import Cores
@@ -88,7 +91,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         default="",
-        help="boards whose name contains this (path, era, growth, sessions, list, 5 MB, memory, long runs, cold)",
+        help="boards whose name contains this (path, era, growth, sessions, list, 5 MB, memory, long runs, store)",
     )
     parser.add_argument("--targets", help="comma list of targets")
     parser.add_argument("--fuseboard", default=beside_python(), help="the command to measure")
@@ -145,6 +148,9 @@ async def scenarios(options: argparse.Namespace, found: list[Target], cores: Cor
                 yield row
     if options.only in bars.HISTORY and not options.targets:
         async for row in growth.histories(rounds=max(3, effort.rounds)):
+            yield row
+    if options.only in bars.STORE and not options.targets:
+        async for row in store.commits(rounds=max(3, effort.rounds)):
             yield row
     pipes, mixed = Shape("stdio", "stdio", HANDSHAKE), Shape("http", "stdio", HANDSHAKE)
     if options.only in "cold start":
@@ -225,8 +231,12 @@ def conclude(options: argparse.Namespace, rows: list[Row]) -> int:
     else:
         lines: list[Any] = [*report.tables(rows), *report.findings(found)]
         print("\n".join(lines))
+    wrong = [row for row in rows if row.get("errors")]
+    for row in wrong:
+        said = f"{row['errors']} wrong answers: {row['first_error']}"
+        print(f"!! {row['board']}: {row['target']}: {said}", file=sys.stderr)
     missed = any(finding.verdict in ("MISS", "NOT RUN") for finding in found)
-    return 1 if options.gate and missed else 0
+    return 1 if wrong or (options.gate and missed) else 0
 
 
 if __name__ == "__main__":

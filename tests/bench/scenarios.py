@@ -17,10 +17,10 @@ import processes
 from drive import Burst, Loop
 from stage import Act, Shape, running
 from targets import Target
-from wire import Question, WireError
+from wire import NUMBER, Question, WireError
 
 Row: TypeAlias = dict[str, Any]
-TEXT = "hello world"
+TEXT = f"hello world {NUMBER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked over and over, and what stands in every right answer."""
+    """What is asked again and again, each time with another number, and what stands in every right answer."""
 
     method: str
     params: dict[str, Any]

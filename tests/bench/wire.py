@@ -22,6 +22,9 @@ META = {
 OPENING = {"protocolVersion": HANDSHAKE, "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 LIMIT_S = 30
 
+NUMBER = "00000000"
+"""Stands in a question for a number that no other call of its target has: one question repeated is a loop."""
+
 Got = Callable[[bytes | None], object]
 """Takes the body of the answer, ``None`` when there will be none."""
 
@@ -32,9 +35,10 @@ class WireError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request whose id is put in at the last moment: ``head + id + tail``."""
+    """A request whose id is put in at the last moment: ``head + id + tail``, then ``id + rest`` if it has one."""
 
     tail: bytes
+    rest: bytes | None
     headers: bytes
 
     @classmethod
@@ -45,11 +49,14 @@ class Question:
             headers = b"mcp-method: %b\r\n" % method.encode()
             if "name" in params:
                 headers += b"mcp-name: %b\r\n" % params["name"].encode()
-        rest = json.dumps({"method": method, "params": params}, separators=(",", ":")).encode()
-        return cls(b"," + rest[1:], headers)
+        whole = json.dumps({"method": method, "params": params}, separators=(",", ":")).encode()
+        tail, number, rest = whole[1:].partition(NUMBER.encode())
+        return cls(b"," + tail, rest if number else None, headers)
 
     def frame(self, id: int) -> bytes:
-        return b'{"jsonrpc":"2.0","id":%d%b' % (id, self.tail)
+        if self.rest is None:
+            return b'{"jsonrpc":"2.0","id":%d%b' % (id, self.tail)
+        return b'{"jsonrpc":"2.0","id":%d%b%08d%b' % (id, self.tail, id, self.rest)
 
 
 class Connection(Protocol):

@@ -109,7 +109,7 @@ async def test_a_session_that_does_nothing_makes_room_for_another() -> None:
 
 
 async def test_one_that_is_in_use_is_never_closed_and_the_next_client_is_refused() -> None:
-    upstream = server(FakeTool("hang", hangs))
+    upstream = server(FakeTool("hang", hangs), parallel=None)
     async with playing(upstream) as play, anyio.create_task_group() as tasks:
         await busy(play, tasks)
         with pytest.raises(RpcError) as refused:

@@ -52,12 +52,12 @@ def test_the_exit_code_and_the_document_agree(tmp_path: Path, text: str, code: i
 
 
 def test_the_document_says_what_was_loaded(tmp_path: Path) -> None:
-    found = document(run(tmp_path, GOOD + "output: {max: 64KB}\ndefault: ask\n", "--json"))
+    found = document(run(tmp_path, GOOD + "pins: {on_change: ask}\ndefault: ask\n", "--json"))
     assert found["servers"] == [
         {"alias": "files", "type": "stdio", "target": "npx server"},
         {"alias": "time", "type": "stdio", "target": "uvx"},
     ]
-    assert found["unenforced"] == ["output"]
+    assert found["unenforced"] == ["pins"]
     (note,) = found["notes"]
     assert note.startswith("a person is asked about default: by ")
     assert note.endswith(", for 45 s at most; without an answer the call is denied")

@@ -63,8 +63,8 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 async def test_keys_that_are_not_enforced_are_named_at_the_start(tmp_path: Path) -> None:
     command = raw_command(FrameLog(tmp_path / "upstream.log"))
-    async with wrapped(command, tmp_path, front="http", config="output: {max: 64KB}\n") as proxy:
-        assert "not enforced by this version: output" in proxy.stderr
+    async with wrapped(command, tmp_path, front="http", config="pins: {on_change: ask}\n") as proxy:
+        assert "not enforced by this version: pins" in proxy.stderr
 
 
 RULES = "rules: [{id: r, tools: files__*, decide: deny}]\n"
@@ -89,6 +89,6 @@ async def test_a_secret_comes_by_reference_and_a_slip_does_not_show_it(tmp_path:
     command = wrap_command(odd, tmp_path / "state", options=given)
     async with pipe(command, tmp_path / "log", env={"OUR_TOKEN": "s3cret"}) as client:
         environment = json.loads(json.loads(await client.call("environment"))["result"]["content"][0]["text"])
-    assert [environment[name] for name in ("ONE", "TWO", "THREE")] == ["from-a-file", "a s3cret", "${x}"]
+    assert [environment[name] for name in ("ONE", "TWO", "THREE")] == ["«secret»", "a «secret»", "${x}"]
     done = await fuseboard("wrap", "--header", "Authorization: s3cret", "http://127.0.0.1:1", state=tmp_path, ok=False)
     assert b"s3cret" not in done.stderr

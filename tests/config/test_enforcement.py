@@ -13,13 +13,14 @@ servers:
 run: {calls: 1}
 loops: {}
 output: {max: 64KB}
+pins: {on_change: ask}
 store: redis://h
 trace: {keep: 1d}
 limits: {depth: 64}
 """
     assert unenforced(loaded(tmp_path, text)) == (
         "servers.x.tools.t.memory",
-        "output",
+        "pins",
         "store",
     )
 

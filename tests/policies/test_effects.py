@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from fuseboard import fingerprints
 from fuseboard.adapters.stores.table import Table
 from fuseboard.config.guards import Retries
 from fuseboard.effects import LOST, Sent, effect_key
@@ -33,7 +34,7 @@ def returned(truth: str, *, id: str = "d-1", at: float = AT, **more: Any) -> Cal
 
 
 def sent(truth: str = "", *, call: str = "d-1", run: str = "r1", process: str = "p", until: float = AT + 60) -> Sent:
-    return Sent(call, run, AT - 5, until, process, truth)
+    return Sent(call, run, AT - 5, until, process, truth, fingerprints.exact(proposed().arguments))
 
 
 def cell(*entries: Sent) -> Snapshot:

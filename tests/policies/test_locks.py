@@ -169,6 +169,25 @@ def test_what_is_given_back_when(truth: str, late: bool, released: bool) -> None
     assert said.writes == ((Unlock(KEY, "c1", locks.KEPT_S),) if released else ())
 
 
+def test_what_goes_on_for_others_is_not_given_back_by_who_gives_up() -> None:
+    policy = LocksPolicy({WRITE.qualified: (ALONE,)})
+    held = Snapshot({KEY: lock(lease("c1", "r1"))}, {})
+    assert policy.decide(CallReturned(AT + 1, asked(), "cancelled", goes_on=True), held) == Allow()
+
+
+def test_who_waited_for_another_s_result_gives_nothing_back_and_misses_nothing() -> None:
+    policy = LocksPolicy({WRITE.qualified: (ALONE,)})
+    for state in ({KEY: lock(lease("d1", "r1"))}, {}):
+        assert policy.decide(CallReturned(AT + 1, asked(), "ok", shared="d1"), Snapshot(state, {})) == Allow()
+
+
+def test_the_same_to_nobody_but_a_look_out_for_loops_needs_a_lock_of_its_own() -> None:
+    event = asked(fingerprint="f")
+    other = msgspec.structs.replace(event, id="d1", arguments={**event.arguments, "request_id": 1})
+    state = {KEY: lock(lease("d1", "r1")), effects.effect_key(event): [list(effects.sent_by(other, "p1"))]}
+    assert isinstance(judged(ALONE, state, event, process="p1"), Deny)
+
+
 def test_a_read_that_timed_out_holds_nothing_any_more() -> None:
     reads = msgspec.structs.replace(WRITE, effect=Effect.READ)
     policy = LocksPolicy({WRITE.qualified: (ALONE,)})

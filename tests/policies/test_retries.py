@@ -17,7 +17,7 @@ from fuseboard.retries import bucket_key
 from fuseboard.state import EMPTY, Draw, Push, Snapshot
 from fuseboard.verdicts import Allow, Deny
 from fuseboard.windows import Past, window_key
-from support.judging import READ, call
+from support.judging import READ, WRITE, call
 
 AT = 1000.0
 POLICY = RetriesPolicy(Retries())
@@ -161,3 +161,21 @@ def test_a_result_that_was_shared_is_marked() -> None:
     verdict = POLICY.decide(returned("ok", shared="d-0"), EMPTY)
     assert isinstance(verdict, Allow)
     assert (verdict.rule, verdict.facts) == ("retries.joined", {"with": "d-0"})
+
+
+@pytest.mark.parametrize("truth", ["timeout", "lost", "cancelled"])
+def test_of_a_write_that_was_lost_it_says_nothing_for_another_knows_better(truth: str) -> None:
+    tool = replace(WRITE, upstream="files")
+    steps = [[*step[:6], truth, *step[7:]] for step in failed(5)]
+    spent = [0.0, AT, AT]
+    assert POLICY.decide(proposed(tool=tool), state(window=steps, bucket=spent)) == Allow()
+    assert isinstance(POLICY.decide(proposed(tool=tool), state(window=failed(5), bucket=spent)), Deny)
+    assert isinstance(POLICY.decide(proposed(), state(window=steps, bucket=spent)), Deny)
+    assert isinstance(POLICY.decide(proposed(tool=replace(tool, idempotent=True)), state(window=steps)), Deny)
+
+
+def test_a_refusal_speaks_of_what_failed_in_plain_words() -> None:
+    steps = [[*step[:6], "business_error", *step[7:]] for step in failed(3)]
+    verdict = POLICY.decide(proposed(), state(window=steps))
+    assert isinstance(verdict, Deny)
+    assert "the last time with business error, and" in verdict.reason

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +34,19 @@ TRIES: Final = 9
 INFO: Final = "io.modelcontextprotocol/clientInfo"
 
 LIMITS: Final = {
+    **UNLIMITED,
     "run": {**UNLIMITED["run"], "calls": OF_A_RUN},
     "principal": {"calls": OF_A_PRINCIPAL},
     "limits": {"drain": "500ms"},  # calls that never end would keep each proxy up
 }
+
+
+_ANOTHER: Final = count()
+
+
+def another(**arguments: Any) -> dict[str, Any]:
+    """Arguments that no call had before: the same call once more is a matter of its own, and made once."""
+    return {**arguments, "n": next(_ANOTHER)}
 
 
 class Field:
@@ -160,7 +170,7 @@ def _own_clock(folder: Path) -> dict[str, str]:
 
 async def call(client: RawClient, meta: Any = None, *, tool: str = "echo", **params: Any) -> str:
     """What became of a call: ``ok``, the rule that it was denied by, or ``refused``."""
-    asked = {"name": tool, "arguments": {}, **params, **({"_meta": meta} if meta is not None else {})}
+    asked = {"name": tool, "arguments": another(), **params, **({"_meta": meta} if meta is not None else {})}
     try:
         answer = json.loads(await client.ask("tools/call", asked))
     except EOFError:  # refused before it was read

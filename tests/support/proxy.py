@@ -32,6 +32,9 @@ UNLIMITED: Mapping[str, Any] = {
     "principal": {"calls": None},
     "approvals": {"ask_above": None},
     "loops": None,
+    "breaker": {"strikes": None, "health": None},
+    "retries": {"per_call": 1_000_000, "budget": "100%", "floor": "1000000/s"},
+    "output": {"max": "200MB"},
 }
 """For tests that are about something else and call more than an agent may. A configuration's own sections win."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from fuseboard.continuations import MAX_ROUNDS
 from fuseboard.runs import LONGEST_CLAIM
-from support.evaders import INFO, OF_A_PRINCIPAL, OF_A_RUN, TRIES, Field, call, field
+from support.evaders import INFO, OF_A_PRINCIPAL, OF_A_RUN, TRIES, Field, another, call, field
 from support.raw_client import HANDSHAKE, MODERN
 
 LIMIT_S: Final = 60
@@ -151,7 +151,7 @@ async def _gives_up_on_its_calls(ground: Field) -> None:
         async with ground.client(era=era) as client:
             for _ in range(TRIES):
                 before = ground.executed
-                ask = await client.begin("tools/call", {"name": "slow", "arguments": {"seconds": 60}})
+                ask = await client.begin("tools/call", {"name": "slow", "arguments": another(seconds=60)})
                 with anyio.move_on_after(0.5):
                     await ask.response()
                 if ground.executed > before:
@@ -162,7 +162,7 @@ async def _hangs_up(ground: Field) -> None:
     for _ in range(TRIES):
         async with ground.client(era=MODERN) as client:
             before = ground.executed
-            await client.begin("tools/call", {"name": "slow", "arguments": {"seconds": 60}})
+            await client.begin("tools/call", {"name": "slow", "arguments": another(seconds=60)})
             with anyio.move_on_after(0.5):
                 await ground.reached(before + 1)
 
@@ -170,16 +170,16 @@ async def _hangs_up(ground: Field) -> None:
 async def _repeats_an_id(ground: Field) -> None:
     async with ground.client() as client:
         for _ in range(TRIES):
-            frame = client.frame("tools/call", {"name": "echo", "arguments": {}}, id="the-same")
+            frame = client.frame("tools/call", {"name": "echo", "arguments": another()}, id="the-same")
             await (await client.begin_frame("the-same", frame)).response()
 
 
 async def _sends_batches_and_notifications(ground: Field) -> None:
     async with ground.client("stdio") as client:
-        one = client.frame("tools/call", {"name": "echo", "arguments": {}}, id="in-a-batch")
+        one = client.frame("tools/call", {"name": "echo", "arguments": another()}, id="in-a-batch")
         for _ in range(TRIES):
             await client.send(b"[" + b",".join([one] * TRIES) + b"]")
-            await client.notify("tools/call", {"name": "echo", "arguments": {}})
+            await client.notify("tools/call", {"name": "echo", "arguments": another()})
             await client.send(one.replace(b"tools/call", b"Tools/Call"))
             await call(client)
 
@@ -246,6 +246,7 @@ async def test_who_is_asked_for_ever_makes_calls_of_many_rounds_and_no_more_of_t
     """A question that nobody answers is asked again: each round is work, so a call has only so many of them."""
     with anyio.fail_after(LIMIT_S):
         async with field(tmp_path) as ground, ground.client(era=MODERN) as client:
-            said = [await call(client, tool="elicit", requestState="s-1.10") for _ in range(OF_A_RUN * MAX_ROUNDS + 9)]
+            rounds = range(OF_A_RUN * MAX_ROUNDS + 9)
+            said = [await call(client, tool="elicit", arguments={}, requestState="s-1.10") for _ in rounds]
             assert ground.executed == OF_A_RUN * MAX_ROUNDS
     assert set(said[OF_A_RUN * MAX_ROUNDS :]) == {"run.calls"}

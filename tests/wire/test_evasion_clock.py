@@ -12,7 +12,7 @@ from fuseboard.adapters.keys import run_key
 from fuseboard.ports import SignedRun
 from fuseboard.stated import Stated
 from fuseboard.tokens import Tokens
-from support.evaders import OF_A_PRINCIPAL, TRIES, Field, call, field
+from support.evaders import OF_A_PRINCIPAL, TRIES, Field, another, call, field
 from support.raw_client import MODERN
 
 LIMIT_S: Final = 90
@@ -70,7 +70,9 @@ async def test_a_jump_while_calls_are_under_way_charges_them(tmp_path: Path) -> 
             now, key = time.time(), run_key(ground.state)
             token = Tokens(key).make(SignedRun("r-slow", now, now + 60 * DAY_S, None, Stated({"calls": LIMIT})))
             async with ground.client(path=f"/run/{token}") as client:
-                slow = [await client.begin("tools/call", {"name": "slow", "arguments": {"seconds": 2}}) for _ in "12"]
+                slow = [
+                    await client.begin("tools/call", {"name": "slow", "arguments": another(seconds=2)}) for _ in "12"
+                ]
                 await ground.reached(2)
                 ground.shift(HOUR_S)
                 await tries(ground, path=f"/run/{token}")

@@ -17,7 +17,7 @@ from fuseboard.adapters.keys import run_key
 from fuseboard.ports import SignedRun
 from fuseboard.stated import Stated
 from fuseboard.tokens import Tokens
-from support.evaders import OF_A_PRINCIPAL, OF_A_RUN, TRIES, Field, call, field
+from support.evaders import OF_A_PRINCIPAL, OF_A_RUN, TRIES, Field, another, call, field
 from support.proxy import UNLIMITED
 from support.raw_client import HANDSHAKE, MODERN
 
@@ -174,7 +174,7 @@ async def test_every_limit_that_a_token_states_holds(tmp_path: Path, budget: str
             token = json.loads(await ground.proxy.cli("run", "new", "--budget", budget, "--json"))
             async with ground.client(path=token["path"].removesuffix("/mcp")) as client:
                 for n in range(2):
-                    await client.begin("tools/call", {"name": "slow", "arguments": {"seconds": 60}})
+                    await client.begin("tools/call", {"name": "slow", "arguments": another(seconds=60)})
                     await ground.reached(n + 1)
                 assert await call(client, tool="slow") == rule
             assert ground.executed == 2
@@ -192,7 +192,7 @@ async def test_an_open_connection_is_no_way_around_the_end_of_a_token(tmp_path: 
                 assert [await call(one) for one in (old, piped)] == ["ok", "ok"]
                 ground.shift(HOUR_S + 1)
                 assert [await call(one) for one in (old, piped)] == ["refused", "refused"]
-                answer = json.loads(await piped.ask("tools/call", {"name": "echo", "arguments": {}}))
+                answer = json.loads(await piped.ask("tools/call", {"name": "echo", "arguments": another()}))
     assert "has expired" in answer["error"]["message"]
 
 
