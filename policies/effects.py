@@ -103,8 +103,8 @@ def _facts(event: CallProposed, known: Sequence[Sent]) -> dict[str, Any]:
 def _replayed(event: CallProposed, sent: Sent, writes: tuple[Write, ...]) -> Deny:
     reason = (
         f"{event.tool.exposed} was not called again: exactly this call was made before ({sent.call}) and did come to "
-        f"its end ({sent.truth.replace('_', ' ')}), only after it had been given up. This is its result, where it is still kept. "
-        "Go on from there."
+        f"its end ({sent.truth.replace('_', ' ')}), only after it had been given up. This is its result, where it is "
+        "still kept. Go on from there."
     )
     return Deny(
         REPLAYED, reason, {"call": sent.call, "truth": sent.truth, "at": sent.at}, writes=writes, answer=sent.call

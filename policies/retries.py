@@ -121,8 +121,8 @@ def _too_often(event: CallProposed, failed: Sequence[Any], limits: RetriesLike) 
     wait_s = round(max(0.0, oldest.at + limits.window_s - event.at), 3)
     reason = (
         f"{event.tool.exposed} was not called: exactly this call failed {count} times within "
-        f"{number(limits.window_s)} s, the last time with {_words(last.truth)}, and {limits.per_call} repeats are the most. "
-        "Once more would fail alike. Change the arguments, use another tool, or tell the user what does not work."
+        f"{number(limits.window_s)} s, the last time with {_words(last.truth)}, and {limits.per_call} repeats are the "
+        "most. Once more would fail alike. Change the arguments, use another tool, or tell the user what does not work."
     )
     facts = {"failures": count, "limit": limits.per_call, "of": _ids(failed), "truths": _truths(failed)}
     return Deny(PER_CALL, reason, facts, retry_after_s=wait_s, answer=last.decision)

@@ -7,9 +7,12 @@ from typing import Final
 
 from fuseboard.ports import Result
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MOST_BYTES: Final = 4 * 1024 * 1024
 ONE_BYTES: Final = 256 * 1024
 """An answer that is larger is not kept: the agent had it, and would pay for it a second time."""
+
+_ENTRY_BYTES: Final = 400
+"""What an answer costs besides its own bytes: without it, small ones would pile up."""
 
 
 class Answers:
@@ -24,10 +27,10 @@ class Answers:
         if len(reply.raw) > ONE_BYTES or decision in self._kept:
             return
         self._kept[decision] = reply
-        self._bytes += len(reply.raw)
+        self._bytes += len(reply.raw) + _ENTRY_BYTES
         while self._bytes > self._most_bytes:
             _, oldest = self._kept.popitem(last=False)
-            self._bytes -= len(oldest.raw)
+            self._bytes -= len(oldest.raw) + _ENTRY_BYTES
 
     def get(self, decision: str) -> Result | None:
         return self._kept.get(decision)

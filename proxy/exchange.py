@@ -176,7 +176,7 @@ class Exchange:
         assert isinstance(judged, CallProposed)
         if (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
-        attached_to = effects.attached_to(check.facts for check in outcome.checks)
+        attached_to = effects.attached_to(check.facts for check in outcome.checks) if self.enforce else None
         params = _to_send(ask, judged)
         if self.entrance is not None and (fences := self.entrance.begun(judged, outcome)):
             params = fenced(params, fences)
@@ -352,8 +352,7 @@ class Exchange:
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 why, on = _CUT if self._stopping else "the client gave up", self._sending.goes_on(judged.id)
-                shared = (attached_to or "") if self.enforce else ""
-                await self.settlement.cancelled(judged, why, shared=shared, goes_on=on)
+                await self.settlement.cancelled(judged, why, shared=attached_to or "", goes_on=on)
             raise
         if isinstance(came, UpstreamFault):
             return await self.settlement.of_fault(judged, came, shared=shared)

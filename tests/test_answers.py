@@ -12,7 +12,7 @@ def test_an_answer_is_given_again_byte_for_byte() -> None:
 
 
 def test_the_oldest_go_when_there_are_too_many_bytes() -> None:
-    answers = Answers(most_bytes=10)
+    answers = Answers(most_bytes=900)
     for n in range(3):
         answers.keep(f"d-{n}", Result(b"12345"))
     assert [answers.get(f"d-{n}") is not None for n in range(3)] == [False, True, True]

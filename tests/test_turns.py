@@ -296,3 +296,23 @@ async def test_a_holder_that_waits_for_a_person_is_said_to() -> None:
         text, _ = await two.refusal("edit_0", path="/a")
         assert f"Run {run} waits for a person." in text
         assert play.proposed[-1].checks[-1]["facts"]["holder"]["waits_for"] == "a person"
+
+
+async def test_patience_is_no_matter_of_a_clock_that_is_put_back() -> None:
+    async with files(write_20=ON_FILE) as play:
+        one, two = await strangers(play, 2)
+        entrance = play.board.exchange.entrance
+        assert entrance is not None
+        line = entrance._turns
+        assert line is not None
+        right = line._clock
+
+        async def set_anew() -> None:
+            await anyio.sleep(2.0)
+            line._clock = lambda: right() - 3600.0
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(set_anew)
+            seen = await together(("one", one, "write_20", 0.0, "/a"), ("two", two, "write_20", 1.0, "/a"))
+        assert seen.ended["two"] == pytest.approx(6.0, abs=0.1)
+        assert seen.told["two"] is not None

@@ -20,6 +20,8 @@ _MARKS |= {"rewrite": ("~", "bold yellow")}
 _ABSTAINED = ("·", "dim")
 _LABEL = 12
 _LONG = 100
+_MOMENTS = ("at", "since", "until")
+_EXACT = 2**53
 
 
 def why(call: Call) -> Iterator[Text]:
@@ -105,8 +107,22 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[Text]:
         elif _all_have(value, {"term", "points", "reason"}):
             yield from terms(value)
         else:
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            read = _readable(name, value)
+            shown = read if isinstance(read, str) else json.dumps(read, ensure_ascii=False)
             yield Text().append(f"{clean(name)} = ", style="dim").append(clean(shown))
+
+
+def _readable(name: str, value: Any) -> Any:
+    """A moment as the date that it is, and a count without the ``.0`` that the store gave it."""
+    if isinstance(value, dict):
+        return {key: _readable(key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_readable(name, inner) for inner in value]
+    if not isinstance(value, float):
+        return value
+    if name in _MOMENTS and value > 0:
+        return day(value)
+    return int(value) if value.is_integer() and abs(value) < _EXACT else value
 
 
 def _all_have(value: object, keys: set[str]) -> bool:

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from fuseboard.adapters.stores.reader import LedgerReader
 from fuseboard.cli.why import why
+from fuseboard.cli.wording import day
 from fuseboard.ports import Entry
 from support.ledger_entries import concluded, proposed, record, story
 
@@ -101,6 +102,16 @@ def test_long_arguments_stand_on_lines_of_their_own(tmp_path: Path) -> None:
     lines = told(tmp_path, proposed(arguments='{"n":1.10,"text":"' + "x" * 100 + '"}'))
     start = lines.index("  arguments {")
     assert lines[start + 1] == '              "n": 1.10,'
+
+
+def test_moments_are_dates_and_counts_are_whole(tmp_path: Path) -> None:
+    facts = {"until": 1795383387.99, "limit": 6.0, "share": 0.5, "strikes": [{"at": 0.0, "since": 1795383387.99}]}
+    check = {"policy": "p", "verdict": "deny", "rule": "r", "facts": facts}
+    lines = told(tmp_path, proposed(verdict="deny", final=True, checks=[check]))
+    start = next(number for number, line in enumerate(lines) if line.strip().startswith("until = "))
+    when = day(1795383387.99)
+    expected = [f"until = {when}", "limit = 6", "share = 0.5", f'strikes = [{{"at": 0, "since": "{when}"}}]']
+    assert [line.strip() for line in lines[start : start + 4]] == expected
 
 
 def test_facts_that_are_no_mismatches_are_shown_as_json(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from fuseboard.results.complaints import LOOKED_THROUGH_BYTES, Complaint, quoted
 from fuseboard.truth import Truth
 from support.came_back import TOOL, call, error, found, text
 
-
 SAYS_WHO_ASKED = "Rate limit exceeded. Try again in 3600 seconds."
 
 
-@pytest.mark.parametrize("quoting", [{"q": SAYS_WHO_ASKED}, {"deep": [{"q": f"x {SAYS_WHO_ASKED}"}]}, {SAYS_WHO_ASKED: 1}])
+@pytest.mark.parametrize(
+    "quoting", [{"q": SAYS_WHO_ASKED}, {"deep": [{"q": f"x {SAYS_WHO_ASKED}"}]}, {SAYS_WHO_ASKED: 1}]
+)
 @pytest.mark.parametrize(
     "reply",
     [
