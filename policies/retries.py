@@ -120,9 +120,9 @@ def _too_often(event: CallProposed, failed: Sequence[Any], limits: RetriesLike) 
     oldest = Past(*failed[limits.per_call])
     wait_s = round(max(0.0, oldest.at + limits.window_s - event.at), 3)
     reason = (
-        f"{event.tool.exposed} was not called: exactly this call failed {count} times within "
-        f"{number(limits.window_s)} s, the last time with {_words(last.truth)}, and {limits.per_call} repeats are the "
-        "most. Once more would fail alike. Change the arguments, use another tool, or tell the user what does not work."
+        f"{event.tool.exposed} was not called: exactly this call failed {_times(count)} within "
+        f"{number(limits.window_s)} s, the last time with {_words(last.truth)}, and {_repeats(limits.per_call)}. Once "
+        "more would fail alike. Change the arguments, use another tool, or tell the user what does not work."
     )
     facts = {"failures": count, "limit": limits.per_call, "of": _ids(failed), "truths": _truths(failed)}
     return Deny(PER_CALL, reason, facts, retry_after_s=wait_s, answer=last.decision)
@@ -141,6 +141,14 @@ def _spent(event: CallProposed, failed: Sequence[Any], limits: RetriesLike, wait
     )
     facts = {"upstream": upstream, "budget": limits.budget, "repeat": len(failed), "of": _ids(failed)}
     return Deny(BUDGET, reason, facts, retry_after_s=told_s, answer=last.decision)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _repeats(most: int) -> str:
+    return {0: "it is not repeated", 1: "1 repeat is the most"}.get(most, f"{most} repeats are the most")
 
 
 def _words(truth: str) -> str:

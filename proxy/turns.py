@@ -71,7 +71,7 @@ class Turns:
             while (refused := _refused(said.outcome)) is not None:
                 at, waited_s = self._clock(), anyio.current_time() - began_s
                 if waited_s >= most_s:
-                    return await self._waited(said, refused, waited_s)
+                    return await self._waited(event.run, said, refused, waited_s)
                 closed = await self._join(said.outcome, refused, until, at)
                 joined = True
                 if closed is not None:
@@ -86,12 +86,14 @@ class Turns:
                 with anyio.CancelScope(shield=True), suppress(StoreUnavailable):
                     await self._leave(event.id)
 
-    async def _waited(self, said: Judgement, refused: Deny, waited_s: float) -> Judgement:
+    async def _waited(self, run: str, said: Judgement, refused: Deny, waited_s: float) -> Judgement:
         """The refusal of who waited in vain, with how long, and whether it is a person who keeps everybody waiting."""
         facts: dict[str, Any] = {"waited_s": round(waited_s, 3)}
         reason, at = refused.reason, self._clock()
-        asked = {run for _, run, _ in Index.of(await self._store.read((INDEX,), at=at), at=at).entries}
-        if (holder := refused.facts.get("holder")) is not None and holder["run"] in asked:
+        asked = {one for _, one, _ in Index.of(await self._store.read((INDEX,), at=at), at=at).entries}
+        holder = refused.facts.get("holder")
+        # Of its own run the caller knows better: a question that it was refused over holds nobody up.
+        if holder is not None and holder["run"] in asked and holder["run"] != run:
             facts["holder"] = {**holder, "waits_for": waits.PERSON}
             reason += f" Run {holder['run']} waits for {waits.PERSON}."
         return Judgement(_replaced(said.outcome, refused, refused.rule, reason, facts), said.read)

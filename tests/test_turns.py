@@ -298,6 +298,22 @@ async def test_a_holder_that_waits_for_a_person_is_said_to() -> None:
         assert play.proposed[-1].checks[-1]["facts"]["holder"]["waits_for"] == "a person"
 
 
+async def test_a_run_in_its_own_way_is_not_said_to_wait_for_a_person() -> None:
+    async with files(write_20=ON_FILE, write_0=ON_FILE) as play:
+        one = await play.connect()
+
+        async def asked() -> None:
+            await anyio.sleep(1.0)
+            entry = ["a-1", play.proposed[0].run, play.board.now() + 600.0]
+            await play.store.commit([Put(INDEX, [entry], 600.0)], EMPTY, None, at=play.board.now())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(asked)
+            seen = await together(("long", one, "write_20", 0.0, "/a"), ("short", one, "write_0", 2.0, "/a"))
+        assert seen.rule("short") == "locks.held"
+        assert "a person" not in seen.texts["short"]
+
+
 async def test_patience_is_no_matter_of_a_clock_that_is_put_back() -> None:
     async with files(write_20=ON_FILE) as play:
         one, two = await strangers(play, 2)

@@ -81,8 +81,11 @@ def _resource(uri: str, reason: str) -> bytes:
     return msgspec.json.encode({"uri": uri, "mimeType": "text/plain", "text": _NOTICE.format(reason)})
 
 
-def withheld(method: str, root: Root, reason: str) -> bytes:
-    """What takes the place of a whole result. A tool's is an error: nobody then looks for what its schema promises."""
+def withheld(method: str, root: Root, reason: str, raw: bytes = b"{}") -> bytes:
+    """What takes the place of a whole result. A tool's is an error: nobody then looks for what its schema promises.
+
+    ``raw`` is that result: in the stateless era one without a ``resultType`` is none (2026-07-28, results).
+    """
     if root is Root.ERROR:
         return msgspec.json.encode({"code": -32603, "message": _NOTICE.format(reason)})
     block = {"type": "text", "text": _NOTICE.format(reason)}
@@ -92,4 +95,11 @@ def withheld(method: str, root: Root, reason: str) -> bytes:
         value = {"contents": [{"uri": "fuseboard://withheld", "mimeType": "text/plain", "text": block["text"]}]}
     else:
         value = {"content": [block], "isError": True}
-    return msgspec.json.encode(value)
+    return msgspec.json.encode({**value, **_of_its_era(raw)})
+
+
+def _of_its_era(raw: bytes) -> dict[str, Any]:
+    fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    said: dict[str, Any] = {"resultType": "complete"} if "resultType" in fields else {}
+    said |= {"ttlMs": 0} if "ttlMs" in fields else {}  # nobody need keep what was not given
+    return said | ({"cacheScope": fields["cacheScope"]} if "cacheScope" in fields else {})

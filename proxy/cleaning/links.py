@@ -23,9 +23,11 @@ _ATTRIBUTE: Final = re.compile(
     r"(?=\s{0,64}+[\"']?([^\s\"'<>=]*+))",  # looked at, not taken: one may stand in the value of another
     re.I,
 )
-_CSS: Final = re.compile(r"\b(url|image-set)\((\s{0,64}+[\"']?)([^\s\"'()<>]++)", re.I)
+_CSS: Final = re.compile(r"\b(url|image-set)\((\s{0,64}+[\"']?)(?=([^\s\"'()<>]++))", re.I)
 _HOST: Final = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+:[\\/]++([^\\/?#\s]*+)|[\\/]{2,}+([^\\/?#\s]*+)", re.I)
 _INSIDE: Final = re.compile(r"[\x00-\x20]")
+
+_PASSES: Final = 8
 
 Allowed: TypeAlias = Callable[[str], bool]
 
@@ -42,7 +44,20 @@ def allowing(globs: Sequence[str]) -> Allowed | None:
 
 
 def disarmed(text: str, allowed: Allowed) -> tuple[str, list[int]]:
-    """The text with its foreign links turned to text, and where they stood."""
+    """The text with its foreign links turned to text, and where they stood.
+
+    What one of them is turned into may complete another, so it is looked through again until nothing is found.
+    """
+    places: list[int] = []
+    for _ in range(_PASSES):
+        text, found = _once(text, allowed)
+        if not found:
+            break
+        places += found
+    return text, places
+
+
+def _once(text: str, allowed: Allowed) -> tuple[str, list[int]]:
     places: list[int] = []
 
     def foreign(found: re.Match[str], address: str) -> bool:
@@ -69,7 +84,7 @@ def disarmed(text: str, allowed: Allowed) -> tuple[str, list[int]]:
         return f"{found[1]}{found[2]} :"
 
     def css(found: re.Match[str]) -> str:
-        return f"{found[1]} ({found[2]}{found[3]}" if foreign(found, found[3]) else found[0]
+        return f"{found[1]} ({found[2]}" if foreign(found, found[3]) else found[0]
 
     if "](" in text:
         text = _INLINE.sub(inline, text)

@@ -161,7 +161,7 @@ class Cleaner:
             clean = written(clean, found, {})
         told.counts["withheld"] += 1
         told.places.append(Place("withheld", "", 0))
-        return blocks.withheld(method, root, sizes.withheld(was_bytes, self._max_bytes))
+        return blocks.withheld(method, root, sizes.withheld(was_bytes, self._max_bytes), raw)
 
 
 class _Told:

@@ -77,6 +77,7 @@ def open_(
     """
     done = _turn(name, run, why, state, for_, opens=True)
     typer.echo(f"{clean(name)} is open for {span(done.until - done.since)}")
+    _doubt(name, state)
 
 
 @breaker.command("reset")
@@ -113,6 +114,20 @@ def _turn(name: str, run: str | None, why: str, state: Path | None, for_: str | 
         return await desk.breaker(which, open=opens, by=operator(), why=why, for_s=for_s)
 
     return at_desk(state, act)
+
+
+def _doubt(name: str, state: Path | None) -> None:
+    """Say so where no proxy that runs here has such a server: a slip of the pen would cut nothing off."""
+    import os
+
+    from fuseboard.adapters.presence import running
+    from fuseboard.places import state_dir
+
+    server = name.partition("__")[0]
+    served = {alias for proxy in running(state_dir(state, os.environ)) for alias in proxy.get("upstreams", ())}
+    if served and server not in served:
+        there = ", ".join(clean(alias) for alias in sorted(served))
+        typer.echo(f"note: no proxy that runs here has a server {clean(server)!r}; there are {there}", err=True)
 
 
 def standing(ledger: LedgerReader, at: float) -> Iterator[dict[str, Any]]:

@@ -76,3 +76,10 @@ def test_a_withheld_result_fits_its_method() -> None:
     assert json.loads(withheld("prompts/get", Root.RESULT, "why"))["messages"]
     assert json.loads(withheld("resources/read", Root.RESULT, "why"))["contents"]
     assert json.loads(withheld("tools/call", Root.ERROR, "why"))["code"] == -32603
+
+
+def test_a_withheld_result_of_the_stateless_era_is_one_too() -> None:
+    raw = b'{"resultType":"complete","contents":[],"ttlMs":5000,"cacheScope":"public"}'
+    found = json.loads(withheld("resources/read", Root.RESULT, "why", raw))
+    assert (found["resultType"], found["ttlMs"], found["cacheScope"]) == ("complete", 0, "public")
+    assert "resultType" not in json.loads(withheld("tools/call", Root.RESULT, "why", b'{"content":[]}'))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fuseboard.adapters.presence import FOLDER
 from fuseboard.adapters.stores.sqlite import SqliteStore
 from fuseboard.breakers.machine import OPEN, Breaker, shared_key, written
 from fuseboard.breakers.strikes import Strike
@@ -54,6 +56,16 @@ async def test_what_cannot_be_meant_is_said(words: tuple[str, ...], said: str, s
     done = await fuseboard("breaker", *words, state=state, ok=False)
     assert done.returncode == 2
     assert said in done.stderr.decode()
+
+
+async def test_a_server_that_no_proxy_has_is_doubted(state: Path) -> None:
+    folder = state / FOLDER
+    folder.mkdir()
+    (folder / f"{os.getpid()}.json").write_text(json.dumps({"upstreams": {"up": {}}}))
+    done = await fuseboard("breaker", "open", "pu__get", state=state)
+    assert "has a server 'pu'; there are up" in done.stderr.decode()
+    done = await fuseboard("breaker", "open", "up__get", state=state)
+    assert "note:" not in done.stderr.decode()
 
 
 def test_names_and_reasons_do_nothing_to_a_terminal() -> None:

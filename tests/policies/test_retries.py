@@ -89,6 +89,8 @@ def test_no_repeats_at_all_may_be_allowed() -> None:
     verdict = RetriesPolicy(Retries(per_call=0)).decide(proposed(), state(window=failed(1)))
     assert isinstance(verdict, Deny)
     assert verdict.retry_after_s == 290.0
+    assert "failed once within 300 s" in verdict.reason
+    assert "and it is not repeated. Once more" in verdict.reason
 
 
 def test_past_the_budget_a_repeat_is_refused_and_told_when() -> None:
