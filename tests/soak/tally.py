@@ -58,7 +58,7 @@ class Tally:
         name = FAULTS.get(code)
         if name is None:
             self.unexpected[f"error {code}: {message[:80]}"] += 1
-        elif at_s < self.excused_until_s or message == SDK_HANGS_UP:
+        elif at_s < self.excused_until_s or message.startswith(SDK_HANGS_UP):
             self.faults[name] += 1
         else:
             self.unexpected[f"{name}: {message[:80]}"] += 1
