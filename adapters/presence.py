@@ -20,6 +20,9 @@ FOLDER: Final = "proxies"
 LOOK_S: Final = 1.0
 """How often a proxy looks whether what it said of itself still holds."""
 
+FIRST_LOOK_S: Final = 0.05
+"""After its start more often: how its upstreams are is known within moments, and that is when somebody looks."""
+
 
 @asynccontextmanager
 async def announced(state: Path, describe: Callable[[], Mapping[str, Any]]) -> AsyncIterator[None]:
@@ -28,10 +31,12 @@ async def announced(state: Path, describe: Callable[[], Mapping[str, Any]]) -> A
 
     async def keep() -> None:
         written: Mapping[str, Any] | None = None
+        pause_s = FIRST_LOOK_S
         while True:
             if (now := describe()) != written and _write(path, {"pid": os.getpid(), **now}):
                 written = now
-            await anyio.sleep(LOOK_S)
+            await anyio.sleep(pause_s)
+            pause_s = min(LOOK_S, 2 * pause_s)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(keep)

@@ -9,6 +9,7 @@ from fuseboard.accounts import standing
 from fuseboard.ambiguity import Evidence, Score, score
 from fuseboard.budgets import WORDS, RunLimitsLike, ceilings, milestones_key, number, run_key
 from fuseboard.cedar.rules import DEFAULT_ID, RuleSet
+from fuseboard.cleaning import phrases
 from fuseboard.events import CallProposed, CallReturned, Effect, Event
 from fuseboard.familiarity import Seen
 from fuseboard.reviews import RunState, due, state_key
@@ -35,8 +36,10 @@ class AmbiguityPolicy:
     name = "ambiguity"
     judges = (CallProposed, CallReturned)
     tells_callers_apart = False
+    keyed_by_read = False
 
-    def __init__(self, ask_above: int | None, run: RunLimitsLike, rules: RuleSet) -> None:
+    def __init__(self, ask_above: int | None, run: RunLimitsLike, rules: RuleSet, *, phrased: bool = False) -> None:
+        self._phrased = phrased
         self._ask_above = ask_above
         self._ceilings = ceilings(run)
         self._rules = None if rules.empty else rules
@@ -59,7 +62,8 @@ class AmbiguityPolicy:
 
     def evidence_keys(self, event: CallProposed) -> tuple[str, ...]:
         """What :meth:`scored` reads."""
-        return (*familiarity.keys(event), run_key(event.run), state_key(event.run), milestones_key(event.run))
+        keys = (*familiarity.keys(event), run_key(event.run), state_key(event.run), milestones_key(event.run))
+        return (*keys, phrases.key(event.run)) if self._phrased else keys
 
     def scored(self, event: CallProposed, state: Snapshot) -> Score:
         """The score of any call, a read too."""
@@ -71,6 +75,7 @@ class AmbiguityPolicy:
                 event.tool.known,
                 self._unruled(event),
                 self._pressed(event, state),
+                int(state.get(phrases.key(event.run), 0)) if self._phrased else 0,
             )
         )
 

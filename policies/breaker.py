@@ -21,6 +21,7 @@ BUSY_S: Final = 1.0
 """When to ask again while the one call that is let through is under way: nobody knows how long it takes."""
 
 _NOTHING_AGAINST_IT: Final = Allow()
+_TOOL_CALL: Final = "tools/call"
 _GOOD: Final = {RUN: strikes.good_for_run, TOOL: strikes.good_for_all, UPSTREAM: strikes.good_of_upstream}
 
 
@@ -47,6 +48,7 @@ class BreakerPolicy:
 
     name = "breaker"
     tells_callers_apart = False
+    keyed_by_call = False
     judges = (CallProposed, CallReturned)
 
     def __init__(self, settings: BreakerLike) -> None:
@@ -62,14 +64,18 @@ class BreakerPolicy:
 
     def keys(self, event: Event) -> tuple[str, ...]:
         if isinstance(event, CallProposed):
-            return _keys(event) if _concerns(event) else ()
+            if _concerns(event):
+                return _keys(event)
+            return () if event.method == _TOOL_CALL else (machine.shared_key(event.tool.upstream),)
         if isinstance(event, CallReturned) and _concerns(event.proposal) and not event.late:
             return (*_keys(event.proposal), tails.signs_key(event.proposal.tool.upstream))
         return ()
 
     def decide(self, event: Event, state: Snapshot) -> Verdict:
-        if isinstance(event, CallProposed) and _concerns(event):
-            return self._proposed(event, state)
+        if isinstance(event, CallProposed):
+            if _concerns(event):
+                return self._proposed(event, state)
+            return _NOTHING_AGAINST_IT if event.method == _TOOL_CALL else self._fetched(event, state)
         if isinstance(event, CallReturned) and _concerns(event.proposal) and not event.late:
             return self._returned(event, state)
         return _NOTHING_AGAINST_IT
@@ -82,6 +88,15 @@ class BreakerPolicy:
             if (refused := self._asked(scope, event, board)) is not None:
                 return refused
         return board.allowed()
+
+    def _fetched(self, event: CallProposed, state: Snapshot) -> Verdict:
+        """A prompt or a resource strikes nobody and is no probe, but does not go to a server that is off the board."""
+        cell = state.get(machine.shared_key(event.tool.upstream))
+        if cell is None or machine.UPSTREAM not in cell:
+            return _NOTHING_AGAINST_IT
+        now = machine.read(cell, machine.UPSTREAM)
+        stands = UPSTREAM in self._paces or now.by
+        return _off(UPSTREAM, event, now, ()) if stands and now.phase(event.at) == OPEN else _NOTHING_AGAINST_IT
 
     def _asked(self, scope: str, event: CallProposed, board: Cells) -> Deny | None:
         """What one breaker says to a call. Where it lets one through alone, this one takes the lease."""
@@ -216,7 +231,7 @@ def _sign(event: CallReturned, state: Snapshot, active_s: float) -> Write | None
 
 def _concerns(call: CallProposed) -> bool:
     """Prompts and resources have no window, and what is our own does not fail."""
-    return call.method == "tools/call" and call.tool.upstream != OUR_OWN
+    return call.method == _TOOL_CALL and call.tool.upstream != OUR_OWN
 
 
 def _keys(call: CallProposed) -> tuple[str, ...]:

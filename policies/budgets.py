@@ -82,6 +82,7 @@ class BudgetPolicy:
 
     name = "budgets"
     tells_callers_apart = False
+    keyed_by_call = False
     judges = (CallProposed, CallReturned)
 
     def __init__(self, run: RunLimitsLike, allowance: Limits, upstreams: Mapping[str, Limits] = NO_UPSTREAMS) -> None:
@@ -200,23 +201,26 @@ def _refused(event: CallProposed, account: Account, kept: Any, needed: Mapping[s
         if unit.startswith(SLOTS):
             return _crowded(event, account, int(account.ceilings[unit]))
         wait_s = frees_s(kept, limits.window_s, at=event.at) if limits.window_s is not None else None
-        return _spent(event, unit, now, account, wait_s)
+        return _spent(event, unit, now, account, wait_s, needed.get(unit, 0.0))
     if paced and limits.pace is not None and (early_s := pace_wait_s(kept, limits.pace, at=event.at)) > 0:
         return _too_fast(event, account, early_s)
     return None
 
 
-def _spent(event: CallProposed, unit: str, now: Standing, account: Account, wait_s: float | None) -> Deny:
+def _spent(event: CallProposed, unit: str, now: Standing, account: Account, wait_s: float | None, needs: float) -> Deny:
     used, held, limit = now.used.get(unit, 0), now.held.get(unit, 0), account.limits.ceilings[unit]
     flight = f" ({number(held)} of them held by calls under way)" if held else ""
     whose = _WHOSE[account.scope].format(server=event.tool.upstream)
     within = f" within {number(account.limits.window_s)} s" if account.limits.window_s is not None else ""
+    price = f", and this call costs {number(needs)}" if unit == MONEY else ""
     reason = (
         f"{event.tool.exposed} was not called: the budget is spent. {whose} used {number(now.taken(unit))}{flight} "
-        f"of {number(limit)} {WORDS[unit]}{within}. Do not go on calling tools: sum up what is done and what is left, "
-        "and tell the user."
+        f"of {number(limit)} {WORDS[unit]}{within}{price}. Do not go on calling tools: sum up what is done and what is "
+        "left, and tell the user."
     )
     facts = {"unit": unit, "used": used, "held": held, "limit": limit, "scope": account.scope}
+    if unit == MONEY:
+        facts["price"] = needs
     rule = f"{account.scope}.{unit.removesuffix('_s').removesuffix('_bytes')}"
     return Deny(rule, reason, facts, retry_after_s=wait_s if wait_s is None else round(wait_s, 3))
 

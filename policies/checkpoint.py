@@ -25,6 +25,7 @@ class CheckpointPolicy:
     name = "checkpoint"
     judges = (CallReturned,)
     tells_callers_apart = False
+    keyed_by_call = False
 
     def __init__(self, *, counts: bool, redact: Callable[[str], str]) -> None:
         self._counts = counts

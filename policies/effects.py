@@ -29,6 +29,7 @@ class EffectsPolicy:
 
     name = "effects"
     tells_callers_apart = False
+    keyed_by_read = False
     judges = (CallProposed, CallReturned)
 
     def __init__(self, limits: RetriesLike, process: str) -> None:

@@ -16,6 +16,7 @@ class ExposurePolicy:
     name = "exposure"
     judges = (ToolListed, CallProposed)
     tells_callers_apart = False
+    keyed_by_call = False
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return ()

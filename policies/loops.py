@@ -87,6 +87,7 @@ class LoopPolicy:
 
     name = "loops"
     tells_callers_apart = False
+    keyed_by_call = False
     judges = (CallProposed, CallReturned)
 
     def __init__(self, settings: LoopsLike, milestones: Sequence[Goal] = ()) -> None:
@@ -200,6 +201,20 @@ class LoopPolicy:
             or (drought(steps, event.run, at=2 * limits.drought) if own is not None else None)
         )
 
+    def _stop(self, found: Found) -> int:
+        """The number at which such a loop is stopped."""
+        limits = self._limits
+        match found.kind:
+            case "poll":
+                return limits.poll_stop
+            case "barren" | "stale":
+                return limits.barren_stop
+            case "drought":
+                return 2 * limits.drought
+            case "novelty":
+                return limits.novelty_window + limits.novelty_window // 2
+        return limits.repeat_stop
+
     def _stopped(self, event: CallProposed, state: Snapshot, found: Found, own: Past | None) -> Verdict:
         """The earlier answer first, then waiting, and a person last."""
         before = rungs(event.run, state, since=_reviewed(event.run, state))
@@ -213,9 +228,10 @@ class LoopPolicy:
         higher = rung.next(event.at, cool_off_s=self._limits.cool_off_s)
         writes: tuple[Write, ...] = (stands(event.run, before, found.subject, higher, ttl_s=event.kept_s),)
         retry_after_s = round(higher.until - event.at, 3) if higher.until else None
-        reason = denied(event, found, retry_after_s)
+        stop = self._stop(found)
+        reason = denied(event, found, stop, retry_after_s)
         answer = own.decision if own is not None and not retry_after_s else None
-        return Deny(rule, reason, {**facts, "refused": higher.refused}, retry_after_s, writes, answer)
+        return Deny(rule, reason, {**facts, "stop": stop, "refused": higher.refused}, retry_after_s, writes, answer)
 
     def _paused(self, event: CallProposed, state: Snapshot, found: Found) -> Hold:
         now = RunState.of(state.get(state_key(event.run)))

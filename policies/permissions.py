@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from fuseboard.cedar.rules import DEFAULT_ID, RuleSet, Ruling
 from fuseboard.cedar.slice import Held
@@ -12,6 +12,10 @@ from fuseboard.state import Snapshot
 from fuseboard.verdicts import Allow, Deny, Facts, Hold, Rewrite, Verdict
 
 CANONICAL_RULE = "canonical-path"
+
+_Origins: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
+_NOTHING_SAID: Final[_Origins] = ((), ())
+_NAMED: Final = frozenset({"task", "known", "earlier", "internal"})
 
 _VERBS = {"tools/call": "calling", "prompts/get": "getting the prompt", "resources/read": "reading"}
 
@@ -25,6 +29,7 @@ class PermissionsPolicy:
 
     name = "permissions"
     judges = (ToolListed, CallProposed)
+    keyed_by_call = False
 
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
@@ -47,7 +52,8 @@ class PermissionsPolicy:
     def _proposed(self, event: CallProposed) -> Verdict:
         held = self._rules.slice(event.caller, event.method, event.tool)
         arguments = held.canonical(event.arguments)
-        ruling = _stricter(held.decide(arguments), held, arguments)
+        said = _origins(event) if held.traces else _NOTHING_SAID
+        ruling = _stricter(held.decide(arguments, said[0], copied=said[1]), held, arguments, said)
         deed = f"{_VERBS.get(event.method, event.method)} {event.tool.exposed}"
         verdict = _verdict(ruling, deed)
         if arguments is event.arguments or not isinstance(verdict, Allow):
@@ -55,14 +61,25 @@ class PermissionsPolicy:
         return _rewrite(event.arguments, arguments, verdict)
 
 
-def _stricter(ruling: Ruling, held: Held, arguments: Mapping[str, Any]) -> Ruling:
+def _origins(event: CallProposed) -> _Origins:
+    """The labels of the run, and the servers and tools that arguments were copied from, unless a person named them."""
+    traced = event.traced
+    if traced is None:
+        return _NOTHING_SAID
+    moved = [one for one in traced.copied if one.excuse not in _NAMED]
+    return traced.labels, tuple(
+        dict.fromkeys(name for one in moved for name in (one.upstream, f"{one.upstream}__{one.tool}"))
+    )
+
+
+def _stricter(ruling: Ruling, held: Held, arguments: Mapping[str, Any], said: _Origins) -> Ruling:
     """The ruling on relative paths as they are, unless a rule forbids or asks for what they are from ``./``.
 
     A rule that lets paths through is not widened by this: only what holds a call back is looked for a second time.
     """
     if ruling.decide == "deny" or (anchored := held.anchored(arguments)) is arguments:
         return ruling
-    second = held.decide(anchored)
+    second = held.decide(anchored, said[0], copied=said[1])
     if second.rule == DEFAULT_ID or second.decide == "allow" or second.decide == ruling.decide:
         return ruling
     return second

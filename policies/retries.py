@@ -35,6 +35,7 @@ class RetriesPolicy:
 
     name = "retries"
     tells_callers_apart = False
+    keyed_by_call = False
     judges = (CallProposed, CallReturned)
 
     def __init__(self, limits: RetriesLike) -> None:

@@ -38,6 +38,7 @@ class ReviewPolicy:
 
     name = "review"
     tells_callers_apart = False
+    keyed_by_call = False
 
     def __init__(self, run: RunLimitsLike, milestones: Sequence[Goal], *, offered: bool = False) -> None:
         self._ceilings = ceilings(run)

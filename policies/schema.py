@@ -29,6 +29,7 @@ class SchemaPolicy:
     name = "schema"
     judges = (CallProposed, CallReturned)
     tells_callers_apart = False
+    keyed_by_call = False
 
     def keys(self, event: Event) -> tuple[str, ...]:
         return ()

@@ -107,6 +107,16 @@ def settle(account: Any, write: Settle, *, at: float) -> Mapping[str, Any]:
     return _charge(after, took, at, write.window_s)
 
 
+def stood(account: Any, *, since: float, at: float) -> Mapping[str, Any] | None:
+    """The account of a run that waited for a person from ``since`` until ``at``: its clock did not go meanwhile.
+
+    ``None`` where there is nothing to change: it has none, or a call is under way, which goes on through any pause.
+    """
+    if not account or account.get("held") or "last" not in account:
+        return None
+    return {**account, "last": min(at, account["last"] + max(0.0, at - since))}
+
+
 def throttle(arrival: Any, write: Throttle, *, at: float) -> float | None:
     """The next theoretical arrival time, ``None`` where this call comes too early (GCRA, ITU-T I.371)."""
     return None if wait_s(arrival, write, at=at) > 0 else max(arrival or at, at) + write.interval_s
@@ -205,8 +215,8 @@ def _counts(begun: float, at: float, window_s: float) -> bool:
 
 def _sum(these: Amounts, those: Amounts) -> dict[str, float]:
     total = {**these}
-    for unit in those:
-        total[unit] = total.get(unit, 0) + those[unit]
+    for unit, amount in those.items():
+        total[unit] = total.get(unit, 0) + amount
     return total
 
 

@@ -31,6 +31,8 @@ class Evidence(NamedTuple):
     """Whether there are rules and none of them speaks of this call."""
     pressed: str | None = None
     """What of the run's budgets is half used, with no milestone reached."""
+    phrased: int = 0
+    """How many results of the run spoke like somebody who gives orders, where that is looked for."""
 
 
 class Term(NamedTuple):
@@ -120,12 +122,21 @@ def pressure(call: Evidence) -> Iterator[Sign]:
         yield 5, f"{call.pressed}, and no milestone reached"
 
 
+def suggestion(call: Evidence) -> Iterator[Sign]:
+    """Words alone prove nothing, so they weigh little; on a read they have no weight at all."""
+    if call.phrased and call.effect is not Effect.READ:
+        yield 7, "a result of this run has words that give orders"
+        if call.phrased > 1:
+            yield 3, f"{call.phrased} of them have"
+
+
 TERMS: Final = (
     Term("irreversibility", 35, irreversibility),
     Term("unfamiliarity", 20, unfamiliarity),
     Term("blast radius", 15, blast_radius),
     Term("under-specification", 10, under_specification),
     Term("pressure", 10, pressure),
+    Term("suggestion", 10, suggestion),
 )
 
 

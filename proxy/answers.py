@@ -1,4 +1,7 @@
-"""The latest answers, so that one can be given again in place of a call that is not worth making. Bounded in bytes."""
+"""The latest answers, so that one can be given again in place of a call that is not worth making.
+
+Bounded in bytes and in number.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import Final
 from fuseboard.ports import Result
 
 MOST_BYTES: Final = 4 * 1024 * 1024
+MOST: Final = 4096
+"""As many as the windows of 64 runs hold, and hardly anybody asks for what stands in none."""
+
 ONE_BYTES: Final = 256 * 1024
 """An answer that is larger is not kept: the agent had it, and would pay for it a second time."""
 
@@ -28,7 +34,7 @@ class Answers:
             return
         self._kept[decision] = reply
         self._bytes += len(reply.raw) + _ENTRY_BYTES
-        while self._bytes > self._most_bytes:
+        while self._bytes > self._most_bytes or len(self._kept) > MOST:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= len(oldest.raw) + _ENTRY_BYTES
 

@@ -7,35 +7,38 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 
-from fuseboard import naming
+from fuseboard import naming, pinning, storing, vaulting
 from fuseboard.adapters.approvals.operator import operator
 from fuseboard.adapters.connect import Connector
 from fuseboard.adapters.seal import SdkSeal
 from fuseboard.adapters.signals import caught
 from fuseboard.adapters.upstream.children import Children
-from fuseboard.budgets import ceilings
 from fuseboard.bulkheads import Bulkheads
+from fuseboard.cleaning import configured
 from fuseboard.cleaning.result import Cleaner
 from fuseboard.config import Config, HttpServer, StdioServer, digest
 from fuseboard.entrance import Entrance
-from fuseboard.errors import ConfigError, StoreUnavailable
+from fuseboard.errors import ConfigError
 from fuseboard.exchange import Exchange
 from fuseboard.fuses import policies, rules
 from fuseboard.gateway import Board
 from fuseboard.holds import Holds
 from fuseboard.ids import Chance, Ids
+from fuseboard.keeping import Keeping
+from fuseboard.pins.book import Book
+from fuseboard.pipeline import Policies
 from fuseboard.ports import Store
+from fuseboard.provenance import Deliveries
 from fuseboard.questioning import Address, Questioning
 from fuseboard.recording import Recorder, Redactor
-from fuseboard.spending import limits_key, told
 from fuseboard.turns import Turns
 from fuseboard.upstreams import inspection
 from fuseboard.upstreams.cleaned import cleaned
@@ -52,8 +55,6 @@ if TYPE_CHECKING:
 OnSignal: TypeAlias = Callable[[signal.Signals], None]
 
 _log = logging.getLogger("fuseboard.app")
-
-_REAP_EVERY_S: Final = 60.0
 
 
 @asynccontextmanager
@@ -72,31 +73,28 @@ async def board(
     """
     children = children or Children()
     _need_servers(config)
-    judges = policies(config, rules(config), process=os.urandom(6).hex())
+    compiled = rules(config)
+    judges = policies(config, compiled, process=os.urandom(6).hex())
     named = naming.named(config, state, token, at=clock())
+    pins = pinning.keeper(config, state)
     # In a thread: another proxy on this state folder may have to let us in first.
-    store = await anyio.to_thread.run_sync(_open_store, config, state, clock)
+    store = await anyio.to_thread.run_sync(storing.opened, config, state, clock)
     try:
-        await _tell_limits(config, store, at=clock())
+        await storing.tell_limits(config, store, at=clock())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_reap, store, clock)
+            tasks.start_soon(storing.reap, store, clock)
             connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
             chance = Chance(os.urandom)
-            seal, cleaner = SdkSeal(), Cleaner(config.output, config.secrets)
-            exchange = Exchange(
-                judges,
-                store,
-                Recorder(arguments=config.trace.args, config=digest(config), redact=Redactor(config.secrets)),
-                Ids(chance),
-                clock,
-                enforce=config.mode == "enforce",
-                holds=_holds(config, store, tasks, clock, seal, page or Address()),
-                entrance=_entrance(config, store, tasks, clock),
-                retries=config.retries,
-                cleaner=cleaner,
-            )
+            seal, cleaner = SdkSeal(), configured.cleaner(config, named.key)
+            keeping = vaulting.keeping(config, state, store, clock)
+            holds = _holds(config, store, tasks, clock, seal, page or Address())
+            entrance = _entrance(config, store, tasks, clock)
+            heard = Deliveries(store, config.flow.known, compiled.traces)
+            exchange = _exchange(config, judges, store, Ids(chance), clock, holds, entrance, cleaner, keeping, heard)
+            tasks.start_soon(vaulting.kept_up, keeping)
+            tasks.start_soon(pins.run)
             core = Board(
-                _upstreams(config, connector, children, clock, cleaner if config.mode == "enforce" else None),
+                _upstreams(config, connector, children, clock, pins.book, cleaner if exchange.enforce else None),
                 exchange,
                 naming.identity(config, named, store, chance),
                 tasks,
@@ -104,6 +102,7 @@ async def board(
                 seal=seal,
                 idle_s=config.limits.session_idle_s,
                 own=OwnTools(clock) if config.checkpoint.offer else None,
+                vaulted=vaulting.vaulted(config, keeping, clock),
             )
             try:
                 yield core
@@ -113,10 +112,39 @@ async def board(
                         closing.start_soon(core.close)
                         closing.start_soon(children.close)
                     await connector.close()
+                    await pins.flush()
                 tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await store.close()
+
+
+def _exchange(
+    config: Config,
+    judges: Policies,
+    store: Store,
+    ids: Ids,
+    clock: Callable[[], float],
+    holds: Holds,
+    entrance: Entrance,
+    cleaner: Cleaner,
+    keeping: Keeping | None,
+    deliveries: Deliveries,
+) -> Exchange:
+    return Exchange(
+        judges,
+        store,
+        Recorder(arguments=config.trace.args, config=digest(config), redact=Redactor(config.secrets)),
+        ids,
+        clock,
+        enforce=config.mode == "enforce",
+        holds=holds,
+        entrance=entrance,
+        retries=config.retries,
+        cleaner=cleaner,
+        keeping=keeping,
+        deliveries=deliveries,
+    )
 
 
 def _need_servers(config: Config) -> None:
@@ -153,14 +181,6 @@ def _entrance(config: Config, store: Store, tasks: anyio.abc.TaskGroup, clock: C
     locking = any(facts.lock for server in config.servers.values() for facts in server.tools.values())
     turns = Turns(store, clock, tasks) if locking else None
     return Entrance(Bulkheads(config.servers), turns, clock, enforce=config.mode == "enforce")
-
-
-async def _tell_limits(config: Config, store: Store, *, at: float) -> None:
-    """Leave word of the limits for those who look on. It is for their eyes alone, so that it may fail."""
-    name = digest(config)
-    with suppress(StoreUnavailable):
-        read = await store.read((limits_key(name),), at=at)
-        await store.commit(told(name, ceilings(config.run)), read, None, at=at)
 
 
 async def serve_stdio(
@@ -259,11 +279,13 @@ def _door(core: Board, page: Address, tell: Callable[[str], None]) -> Door:
 def _pages(config: Config, core: Board, door: Door) -> tuple[str, Pages] | None:
     """Only this machine's own people, unless the listener asks who comes."""
     from fuseboard.adapters.web.pages import ROOT, Pages
+    from fuseboard.adapters.web.withheld import Withheld
 
     if core.exchange.holds is None:
         return None
     inbox, anywhere = core.exchange.holds.inbox, config.auth is not None
-    return ROOT, Pages(inbox, door, core.now, operator=operator(), anywhere=anywhere)
+    withheld = Withheld(core.vaulted.quarantine) if core.vaulted is not None else None
+    return ROOT, Pages(inbox, door, core.now, operator=operator(), anywhere=anywhere, withheld=withheld)
 
 
 def _presence(core: Board, state: Path, serves: str) -> AbstractAsyncContextManager[None]:
@@ -293,39 +315,12 @@ def _edge_limits(config: Config) -> Limits:
     )
 
 
-def _open_store(config: Config, state: Path, clock: Callable[[], float]) -> Store:
-    match config.store.kind:
-        case "memory":
-            from fuseboard.adapters.stores.memory import MemoryStore
-
-            return MemoryStore()
-        case "sqlite":
-            from fuseboard.adapters.stores.sqlite import SqliteStore
-
-            store = SqliteStore.open(Path(config.store.location) if config.store.location else state / "ledger.db")
-            store.retain(config.trace.keep_s, at=clock())
-            return store
-        case kind:
-            raise ConfigError(f"store: {kind} is not supported by this version; use sqlite or memory")
-
-
-async def _reap(store: Store, clock: Callable[[], float]) -> None:
-    """Close what calls left open that died with a proxy, now and every minute."""
-    while True:
-        try:
-            if lapsed := await store.reap(at=clock()):
-                calls = len({one.call for one in lapsed})
-                _log.warning("%d calls have no end on record; what they had reserved was charged in full", calls)
-        except StoreUnavailable as fault:
-            _log.warning("calls without an end cannot be looked for: %s", fault)
-        await anyio.sleep(_REAP_EVERY_S)
-
-
 def _upstreams(
     config: Config,
     connector: Connector,
     children: Children,
     clock: Callable[[], float],
+    book: Book | None = None,
     cleaner: Cleaner | None = None,
 ) -> Mapping[str, Upstream]:
     prefixed = len(config.servers) > 1
@@ -337,21 +332,33 @@ def _upstreams(
         if cleaner is not None:
             connect = cleaned(alias, connect, cleaner)
         over_http = isinstance(server, HttpServer) and server.type == "http"
-        upstream = upstreams[alias] = Upstream(alias, server, connect, prefixed=prefixed, scoped=over_http, clock=clock)
+        upstream = upstreams[alias] = Upstream(
+            alias,
+            server,
+            connect,
+            prefixed=prefixed,
+            scoped=over_http,
+            clock=clock,
+            pins=pinning.pinned(config, alias, book),
+            lists=pinning.lists(config, alias, cleaner),
+        )
         if isinstance(server, HttpServer) and server.type == "sse":
             upstream.stateless = False  # the transport was gone before the stateless era came
     return upstreams
 
 
-async def probe(config: Config, *, only: Collection[str] | None = None) -> tuple[Probe, ...]:
-    """Ask every upstream, or ``only`` some, who it is and list its tools, side by side, each once."""
+async def probe(config: Config, *, only: Collection[str] | None = None, whole: bool = False) -> tuple[Probe, ...]:
+    """Ask every upstream, or ``only`` some, who it is and list its tools, side by side, each once.
+
+    ``whole``: all its definitions too, as they are written.
+    """
     found: dict[str, Probe] = {}
     async with anyio.create_task_group() as tasks:
         connector = Connector(tasks, limit_bytes=config.limits.frame_bytes)
         shared, children = SharedSeats(tasks), Children()
 
         async def ask(upstream: Upstream) -> None:
-            found[upstream.alias] = await inspection.probe(upstream, shared, at=time.time())
+            found[upstream.alias] = await inspection.probe(upstream, shared, at=time.time(), whole=whole)
 
         async with anyio.create_task_group() as asking:
             for alias, upstream in _upstreams(config, connector, children, time.time).items():

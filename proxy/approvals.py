@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from fuseboard.accounts import standing
-from fuseboard.budgets import milestones_key, run_key
+from fuseboard.accounts import standing, stood
+from fuseboard.budgets import KEPT_S, milestones_key, run_key
 from fuseboard.errors import FuseboardError
 from fuseboard.events import CallProposed
 from fuseboard.ids import derived
@@ -242,7 +242,7 @@ def decided(
     now = RunState.of(snapshot.get(state_key(run)))
     if now.state != PAUSED or pause_key(now) != approval.binding.arguments:
         raise Unsettled(f"run {run} no longer waits at that pause: it is {now.state}")
-    return (*puts, resumed(run, snapshot, by=by, why=say, at=at).written(run))
+    return (*puts, *resumed(run, snapshot, by=by, why=say, at=at))
 
 
 def answered(
@@ -262,16 +262,19 @@ def answered(
 
 def resumed(
     run: str, snapshot: Snapshot, *, by: str, why: str = "", more: dict[str, float] | None = None, at: float
-) -> RunState:
+) -> tuple[Put, ...]:
     """A person lets a run go on. ``snapshot`` is of its state, its account and its milestones."""
-    return RunState.of(snapshot.get(state_key(run))).resumed(
+    before, account = RunState.of(snapshot.get(state_key(run))), snapshot.get(run_key(run))
+    goes_on = before.resumed(
         at=at,
         by=by,
-        used=standing(snapshot.get(run_key(run)), at=at).used,
+        used=standing(account, at=at).used,
         milestones=int(snapshot.get(milestones_key(run), 0)),
         more=more,
         why=why,
-    )
+    ).written(run)
+    rested = stood(account, since=before.at, at=at) if before.state == PAUSED else None
+    return (goes_on,) if rested is None else (goes_on, Put(run_key(run), rested, KEPT_S))
 
 
 def _pending(id: str, snapshot: Snapshot, *, through: str, serial: int | None, at: float) -> Approval:

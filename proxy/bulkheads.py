@@ -95,6 +95,12 @@ class Bulkhead:
         inside[event.id], self._taken[level] = level, taken + 1
         return True
 
+    def come_back(self, event: CallProposed) -> None:
+        """Take a place even where none is free: the call had one, and left it while it waited for another's answer."""
+        if event.id not in self._inside:
+            level = self._inside[event.id] = self._level(event)
+            self._taken[level] = self._taken.get(level, 0) + 1
+
     def leave(self, call: str) -> None:
         """Give the place back, if the call has one: to the next in the line."""
         level = self._inside.pop(call, None)
@@ -103,9 +109,12 @@ class Bulkhead:
             if self._line:
                 self._pass_on(level)
 
-    async def turn(self, event: CallProposed, *, most_s: float) -> Turned | None:
-        """Wait for a place, ``most_s`` at most. ``None``: the call has one, and has to leave it."""
-        began_s = anyio.current_time()
+    async def turn(self, event: CallProposed, *, most_s: float, spent_s: float = 0.0) -> Turned | None:
+        """Wait for a place, ``most_s`` at most with the ``spent_s`` that it has waited for one already.
+
+        ``None``: the call has one, and has to leave it.
+        """
+        began_s = anyio.current_time() - spent_s
         one = _Waiter(
             event.id,
             event.run,
@@ -117,7 +126,7 @@ class Bulkhead:
         if len(self._line) > self._queue:
             self._shed()
         try:
-            with anyio.move_on_after(min(self._wait_s, most_s)):
+            with anyio.move_on_after(min(self._wait_s, most_s) - spent_s):
                 await one.turn
         finally:
             if one in self._line:

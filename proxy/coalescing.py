@@ -2,8 +2,9 @@
 
 The first leads and makes the call in its own task, so a call that nobody joins pays a dictionary entry. Those that come
 while it is under way follow: each has its own record, its own deadline, and may give up on its own. Where the leader
-gives up, one of them takes over. What came of one round is shared by those who waited for it, an error too, and by
-nobody after them. Who wants progress follows nobody: notices of progress belong to one request.
+gives up, or the time of whoever waits for it runs out, one of them takes over in the time that it has left. What came
+of one round is shared by those who waited for it, an error too, and by nobody after them. Who wants progress follows
+nobody: notices of progress belong to one request.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 import anyio
 
 from fuseboard import truth
-from fuseboard.deadline import Deadline
+from fuseboard.bulkheads import Bulkheads
+from fuseboard.deadline import Deadline, ran_out
 from fuseboard.era import Era
-from fuseboard.errors import UpstreamFault
+from fuseboard.errors import UpstreamCutShort, UpstreamFault
 from fuseboard.events import CallProposed
+from fuseboard.lineage import Step
 from fuseboard.ports import Failure, Reply, Request
 from fuseboard.truth import Truth
 from fuseboard.upstreams.seats import Seat
@@ -44,6 +47,8 @@ class Asking(Protocol):
     def era(self) -> Era: ...
     @property
     def timeout_s(self) -> float: ...
+    @property
+    def step(self) -> Step | None: ...
 
 
 class Came(NamedTuple):
@@ -54,9 +59,16 @@ class Came(NamedTuple):
 
 
 class Coalescing:
-    """The reads that are under way. Two are the same where nobody could tell them apart upstream."""
+    """The reads that are under way. Two are the same where nobody could tell them apart upstream.
 
-    def __init__(self) -> None:
+    ``clock`` gives Unix seconds. Whoever follows needs none of the ``places`` at the upstream, and leaves its own to
+    others. Where it has to make the call after all it goes at once: it was let in before, and mostly comes after a
+    leader that has left.
+    """
+
+    def __init__(self, clock: Callable[[], float], places: Bulkheads | None = None) -> None:
+        self._clock = clock
+        self._places = places
         self._flights: dict[Hashable, _Flight] = {}
 
     def __len__(self) -> int:
@@ -68,15 +80,28 @@ class Coalescing:
             UpstreamFault: the upstream did not answer the call that was made for this very one.
         """
         key = (judged.caller.principal, ask.seat, ask.era, judged.tool.qualified, judged.fingerprint)
-        while (flight := self._flights.get(key)) is not None:
+        if key not in self._flights:
+            return await self._led(key, judged, ask, call)
+        return await in_time(self._followed(key, judged, ask, call), judged, ask, at=self._clock())
+
+    async def _followed(
+        self, key: Hashable, judged: CallProposed, ask: Asking, call: Callable[[], Awaitable[Reply]]
+    ) -> Came:
+        place = None if self._places is None else self._places.at(judged.tool.upstream)
+        personal = False
+        while not personal and (flight := self._flights.get(key)) is not None:
             if not flight.serves(judged, ask.request.value):
-                return Came(await call())
-            came = await in_time(flight.end(), ask)
+                personal = True
+                continue
+            if place is not None:
+                place.leave(judged.id)
+            came = await flight.end()
             if isinstance(came, UpstreamFault | Failure) or (came is not None and for_all(judged, came)):
                 return Came(came, flight.id)
-            if came is not None:
-                return Came(await call())
-        return await self._led(key, judged, ask, call)
+            personal = came is not None
+        if place is not None:
+            place.come_back(judged)
+        return Came(await call()) if personal else await self._led(key, judged, ask, call)
 
     async def _led(
         self, key: Hashable, judged: CallProposed, ask: Asking, call: Callable[[], Awaitable[Reply]]
@@ -84,6 +109,8 @@ class Coalescing:
         flight = self._flights[key] = _Flight(judged, ask.request.value)
         try:
             flight.came = reply = await call()
+        except UpstreamCutShort:
+            raise  # it ran out of time that was its own caller's: no answer to those who have more
         except UpstreamFault as fault:
             flight.came = fault
             raise
@@ -95,7 +122,7 @@ class Coalescing:
 
 
 class _Flight:
-    """One call under way. ``came`` stays ``None`` where its leader gave up."""
+    """One call under way. ``came`` stays ``None`` where its leader gave up, or had to."""
 
     __slots__ = ("_arguments", "_value", "came", "id", "over")
 
@@ -120,13 +147,14 @@ class _Flight:
         return self.came
 
 
-async def in_time(waiting: Awaitable[_T], ask: Asking) -> _T:
-    """Wait for another's call no longer than one's own may take.
+async def in_time(waiting: Awaitable[_T], judged: CallProposed, ask: Asking, *, at: float) -> _T:
+    """Wait for another's call, and for one's own after it, no longer than one's own may take.
 
     Raises:
         UpstreamTimeout: that is over.
     """
-    deadline = Deadline(ask.timeout_s)
+    timeout_s = ask.timeout_s if ask.step is None else ask.step.within(ask.timeout_s, at=at)
+    deadline = Deadline(timeout_s)
     try:
         return await waiting
     except asyncio.CancelledError:
@@ -134,7 +162,8 @@ async def in_time(waiting: Awaitable[_T], ask: Asking) -> _T:
             raise
     finally:
         deadline.over()
-    raise ask.seat.upstream.timed_out(ask.request.method, ask.timeout_s)
+    upstream = ask.seat.upstream
+    raise ran_out(upstream.timed_out(ask.request.method, timeout_s), upstream, judged.tool, had_s=timeout_s)
 
 
 def for_all(judged: CallProposed, reply: Reply) -> bool:

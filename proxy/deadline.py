@@ -10,8 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
+from fuseboard.errors import UpstreamCutShort, UpstreamTimeout
+from fuseboard.events import Tool
 from fuseboard.ports import Reply, Scope
+from fuseboard.upstreams.upstream import Upstream
+
+DEFAULT_TIMEOUT_S: Final = 600.0
+"""The deadline of a call that the configuration names none for: nothing waits for ever."""
+
+ENOUGH: Final = 0.5
+"""Of the time that a call may take by itself: whoever had that much and did not answer is slow, whosever time ran out.
+A caller that has as long gives nine tenths of it, so without this a dead upstream of an agent's would never show."""
 
 
 class Deadline:
@@ -82,6 +93,33 @@ class Watched(Deadline):
     def _expire(self) -> None:
         self._watch.cancel()
         super()._expire()
+
+
+def patience_s(upstream: Upstream, tool: Tool) -> tuple[float, float | None]:
+    """How long a call may take by itself, and how long its server may be silent about it."""
+    server = upstream.server
+    facts = server.tools.get(tool.name)
+    if facts is None:
+        return server.timeout_s or DEFAULT_TIMEOUT_S, server.idle_timeout_s
+    return facts.timeout_s or server.timeout_s or DEFAULT_TIMEOUT_S, facts.idle_timeout_s or server.idle_timeout_s
+
+
+def ran_out(fault: UpstreamTimeout, upstream: Upstream, tool: Tool, *, had_s: float) -> UpstreamTimeout:
+    """The fault of a call that was given up after ``had_s`` altogether."""
+    return told(fault, had_s=had_s, own_s=patience_s(upstream, tool)[0])
+
+
+def fell_silent(fault: UpstreamTimeout, upstream: Upstream, tool: Tool, *, had_s: float) -> UpstreamTimeout:
+    """The fault of a call that was given up after ``had_s`` of silence."""
+    timeout_s, idle_s = patience_s(upstream, tool)
+    return told(fault, had_s=had_s, own_s=timeout_s if idle_s is None else idle_s)
+
+
+def told(fault: UpstreamTimeout, *, had_s: float, own_s: float) -> UpstreamTimeout:
+    """The fault of a call that was given up after ``had_s``, where by itself it may take ``own_s``."""
+    if had_s >= ENOUGH * own_s:
+        return fault
+    return UpstreamCutShort(fault.upstream, f"{fault.message}; its caller had no more time left")
 
 
 class Listening:

@@ -2,7 +2,8 @@
 
 Two things may keep it waiting, a busy upstream (:mod:`fuseboard.bulkheads`) and what others work upon
 (:mod:`fuseboard.turns`). Nothing is reserved meanwhile, neither budget nor lock nor place, and after each wait the call
-is judged anew, for everything may have changed.
+is judged anew, for everything may have changed. So it may wait for the one and the other in turn: for either no longer
+than is configured for it, however often, and for both together no longer than the call itself may take.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
+import anyio
 import msgspec
 
 from fuseboard import effects
@@ -47,14 +49,18 @@ class Entrance:
         self, event: CallProposed, said: Judgement, judge: Callable[[CallProposed], Awaitable[Judgement]]
     ) -> Judgement:
         """What is said of the call when it need not wait any longer, or has waited enough."""
+        locks_s = place_s = 0.0
         while not self.open_to(event, said.outcome):
+            began_s = anyio.current_time()
             if said.outcome.refused is not None:
                 assert self._turns is not None
-                said = await self._turns.taken(event, said, judge)
+                said = await self._turns.taken(event, said, judge, spent_s=locks_s, elsewhere_s=place_s)
+                locks_s += anyio.current_time() - began_s
                 continue
             bulkhead = self.bulkheads.at(event.tool.upstream)
             assert bulkhead is not None
-            turned = await bulkhead.turn(event, most_s=event.timeout_s)
+            turned = await bulkhead.turn(event, most_s=event.timeout_s - locks_s, spent_s=place_s)
+            place_s += anyio.current_time() - began_s
             if turned is not None:
                 return Judgement(_busy(event, said.outcome, turned), said.read)
             said = await judge(msgspec.structs.replace(event, at=self._clock()))

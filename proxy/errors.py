@@ -12,6 +12,7 @@ FuseboardError
     │   └── UpstreamGarbled         it answered, but with nothing that can be read as an answer
     │       └── UpstreamOversize        the answer is larger than one message may be
     └── UpstreamTimeout         no answer before the deadline
+        └── UpstreamCutShort        it was the caller's own caller who had no more time
 """
 
 from __future__ import annotations
@@ -117,3 +118,7 @@ class UpstreamTimeout(UpstreamFault):
     """No answer before the deadline: whether it took effect is unknown."""
 
     code = UPSTREAM_TIMEOUT
+
+
+class UpstreamCutShort(UpstreamTimeout):
+    """No answer before a deadline that was its caller's, and far shorter than its own: that says nothing of it."""

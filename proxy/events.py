@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -25,6 +26,14 @@ class Trust(StrEnum):
     UNTRUSTED = "untrusted"
     INTERNAL = "internal"
     TRUSTED = "trusted"
+
+
+class Sensitivity(StrEnum):
+    """Whose eyes an upstream's results are meant for. The order is the order of harm when others see them."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    SECRET = "secret"
 
 
 class Mismatch(msgspec.Struct, frozen=True):
@@ -70,7 +79,30 @@ class Mirrored(msgspec.Struct, frozen=True):
     type: str
 
 
-class Tool(msgspec.Struct, frozen=True):
+class Standing(StrEnum):
+    """What stands against a definition."""
+
+    NEW = "new"
+    """Nobody accepted one of that name."""
+    CHANGED = "changed"
+    """Another one of that name was accepted."""
+    MISNAMED = "misnamed"
+    """Its name is not what it looks like."""
+
+
+class Unpinned(msgspec.Struct, frozen=True):
+    """A definition that nobody accepted as it is now. ``word`` says of what: a tool, a prompt, a resource template.
+
+    ``what`` changed is told in our own words. ``digest`` is that of its canonical form.
+    """
+
+    standing: Standing
+    word: str = "tool"
+    what: str = ""
+    digest: str = ""
+
+
+class Tool(msgspec.Struct, frozen=True, dict=True):
     """A tool as its upstream defined it, with what the operator knows of it."""
 
     upstream: str
@@ -103,10 +135,35 @@ class Tool(msgspec.Struct, frozen=True):
     """What no result of it ever says, as the operator declared it."""
     read_hint: bool = False
     """Whether the upstream says that it only reads. That loosens nothing; who counts changes counts fewer by it."""
+    memory: bool = False
+    """Whether it gives back later what it was given, as the operator declared it."""
+    sensitivity: Sensitivity = Sensitivity.PUBLIC
+    """Whose eyes its results are meant for, as the operator declared it."""
+    outward: bool = False
+    """Whether a call may reach somebody outside: by the operator's word, or by the upstream's, which only tightens."""
+    sink: bool = False
+    """Whether its arguments are looked at for what was copied from results: see ``sinks``."""
+    stated: frozenset[str] = frozenset()
+    """What the operator stated of this very tool of ``effect``, ``outward`` and ``trust``."""
+    opaque: str = ""
+    """Whether the model gets a handle in place of its results, good within the ``run`` or for the ``principal``."""
+    quarantine: tuple[Junk, ...] = ()
+    """What goes to a person first where a result says it, as the operator declared it."""
+
+    unpinned: Unpinned | None = None
+    """What stands against its definition, or, of a resource, that of its template; ``None`` where it is accepted."""
+
+    origin: str = ""
+    """``<upstream>__<name>`` of the tool whose words its results are, where those come out of our own vault."""
 
     @property
+    def source(self) -> str:
+        """The upstream whose words its results are: nearly always its own."""
+        return self.origin.partition("__")[0] or self.upstream
+
+    @cached_property
     def qualified(self) -> str:
-        """``<upstream>__<name>``: what rules match, however the tool is exposed."""
+        """``<upstream>__<name>``: what rules match, however the tool is exposed. Asked for a dozen times a call."""
         return f"{self.upstream}__{self.name}"
 
 
@@ -164,6 +221,74 @@ class Finding(msgspec.Struct, frozen=True):
     """``json:`` with its top-level keys, ``list``, ``html``, ``text`` or ``other``; empty where nothing was seen."""
 
 
+class Substituted(msgspec.Struct, frozen=True):
+    """An argument that was a handle of ours: what it stands for took its place before anything was judged.
+
+    ``path`` is a JSON Pointer into the arguments. ``fault`` says why there is nothing it stands for here, and is empty
+    where there is; then the rest says where that came from.
+    """
+
+    path: str
+    handle: str
+    fault: str = ""
+    decision: str = ""
+    upstream: str = ""
+    tool: str = ""
+    trust: Trust = Trust.UNTRUSTED
+    sensitivity: Sensitivity = Sensitivity.PUBLIC
+    size_bytes: int = 0
+
+
+class CleanArguments(msgspec.Struct, frozen=True):
+    """What is left of a call's arguments, and of the answers that came with it, once they were cleaned.
+
+    ``facts`` say what went, how often and where; they quote nothing of it.
+    """
+
+    arguments: Mapping[str, Any]
+    answers: Mapping[str, Any] | None
+    facts: Mapping[str, Any]
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """An argument that was copied from a result which was delivered before.
+
+    ``path`` is a JSON Pointer into the arguments, ``head`` how the copied text begins, ``how`` it was found: ``whole``,
+    ``part`` (an address or the like inside a longer text) or ``passage``. ``excuse`` says why that is no flow, and is
+    empty where nothing does.
+    """
+
+    path: str
+    head: str
+    how: str
+    length: int
+    decision: str
+    upstream: str
+    tool: str
+    delivered_at: float = 0.0
+    excuse: str = ""
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """Where a call and its arguments come from. Only calls that this may matter for carry it.
+
+    ``labels`` are the words of the run's label and of those that it acts for. ``open`` are the arguments that neither
+    the run's task nor the operator named. ``lost`` are sources whose texts are not kept any more, so that nobody can
+    say what was copied from them.
+    """
+
+    trust: str = "trusted"
+    sensitivity: Sensitivity = Sensitivity.PUBLIC
+    labels: tuple[str, ...] = ()
+    copied: tuple[Copied, ...] = ()
+    open: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    private: str = ""
+    """``<upstream>__<tool>`` of the first result that was not public."""
+    doubted: str = ""
+    """The same of the first that was untrusted."""
+
+
 class CallProposed(msgspec.Struct, frozen=True):
     """A governed request waits for judgement: ``tools/call``, ``prompts/get`` or ``resources/read``.
 
@@ -202,6 +327,12 @@ class CallProposed(msgspec.Struct, frozen=True):
     """The calls that it stands on, the nearest first."""
     inferred: bool = False
     """Whether nothing named the run, so that calls of another client may count for it."""
+    clean: CleanArguments | None = None
+    """What cleaning leaves of the arguments, ``None`` where there was nothing to clean."""
+    handles: tuple[Substituted, ...] = ()
+    """The arguments that came as handles. What they stand for is in ``arguments``, and no word of it goes back."""
+    traced: Traced | None = None
+    """Where its arguments come from, ``None`` where nobody asks: the call goes nowhere that matters."""
 
 
 class CallReturned(msgspec.Struct, frozen=True):
@@ -222,6 +353,10 @@ class CallReturned(msgspec.Struct, frozen=True):
     asked twice, and what it did counts once."""
     goes_on: bool = False
     """Whether its own caller gave it up while others wait for its result: the upstream is at work on it still."""
+    suspect: str = ""
+    """The operator's pattern by which the result goes to a person first, empty where none fits."""
+    phrases: tuple[str, ...] = ()
+    """The phrases that it says by which results try to give orders, where they are looked for."""
 
 
 Event: TypeAlias = ToolListed | CallProposed | CallReturned

@@ -22,6 +22,7 @@ from fuseboard import effects, fingerprints, pipeline, refusals, tasks, truth
 from fuseboard.answers import Answers
 from fuseboard.budgets import ENDED_S, milestones_key, run_key
 from fuseboard.checkpoint import checkpoint_key
+from fuseboard.cleaning.outgoing import Outgoing
 from fuseboard.cleaning.result import Cleaner
 from fuseboard.continuations import Continuations, binding_of
 from fuseboard.entrance import Entrance, fenced
@@ -30,10 +31,14 @@ from fuseboard.errors import StoreUnavailable, UpstreamFault
 from fuseboard.events import Caller, CallProposed, Effect, Tool
 from fuseboard.holds import HeldCall, Holds
 from fuseboard.ids import Ids
+from fuseboard.keeping import Keeping
+from fuseboard.labels import label_key
 from fuseboard.lineage import KEPT_S, Step
 from fuseboard.loops.ladder import ladder_key
+from fuseboard.params import raw_arguments, to_send
 from fuseboard.pipeline import Outcome, Policies
 from fuseboard.ports import Proposed, Reply, Request, Result, Scope, Store
+from fuseboard.provenance import Deliveries
 from fuseboard.recording import Recorder
 from fuseboard.retries import RetriesLike
 from fuseboard.reviews import state_key
@@ -46,18 +51,14 @@ from fuseboard.truth import Truth
 from fuseboard.upstreams.seats import Seat
 from fuseboard.verdicts import Deny, Hold
 from fuseboard.windows import window_key
-from fuseboard.wire import splice
 
 _log = logging.getLogger("fuseboard.exchange")
-
-DEFAULT_TIMEOUT_S: Final = 600.0
-"""The deadline of a call that the configuration names none for: nothing waits for ever."""
 
 _UNSENT: Final = (
     "{tool} was not called: other calls kept changing what the decision rests on. Wait a moment and call it again."
 )
+_OF_A_LISTING: Final = ("schema", "pins")
 _CUT: Final = "the proxy stopped before the call had ended"
-_NAME_FIELD: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -88,6 +89,8 @@ class Proposal(msgspec.Struct, frozen=True):
     """Where the call stands among others, ``None`` where nothing is known of that."""
     declared: Callable[[Request], Mapping[str, Any]] = lambda _: {}
     """The capabilities of its client."""
+    links: bool = True
+    """Whether its client's revision knows links to resources among a result's blocks."""
 
 
 class Exchange:
@@ -106,11 +109,14 @@ class Exchange:
         retries: RetriesLike | None = None,
         entrance: Entrance | None = None,
         cleaner: Cleaner | None = None,
+        keeping: Keeping | None = None,
+        deliveries: Deliveries | None = None,
     ) -> None:
         self.policies = policies
         self.tasks = Tasks()
         self.answers = Answers()
-        self._sending = Sending(store, clock, self.answers, retries, enforce=enforce)
+        places = None if entrance is None else entrance.bulkheads
+        self._sending = Sending(store, clock, self.answers, retries, enforce=enforce, places=places)
         self.entrance = entrance
         self._continuations = Continuations()
         self._store = store
@@ -120,7 +126,12 @@ class Exchange:
         self.enforce = enforce
         self.holds = holds
         self._stopping = False
-        self.settlement = Settlement(policies, store, recorder, clock, self.answers, enforce=enforce, cleaner=cleaner)
+        self._outgoing = Outgoing(cleaner, enforce=enforce)
+        self._handles = keeping.handles if keeping is not None else None
+        self.settlement = Settlement(
+            policies, store, recorder, clock, self.answers, enforce=enforce, cleaner=cleaner, keeping=keeping
+        )
+        self._deliveries = self.settlement.deliveries = deliveries
 
     def now(self) -> float:
         return self._clock()
@@ -152,12 +163,17 @@ class Exchange:
             event = msgspec.structs.replace(
                 event, depth=depth, root=root, parent=parent, ancestors=step.ancestors if step.below else ()
             )
+        event, ask = self._outgoing.taken(event, ask)
         value, held = ask.request.value, None
         if value is not None and ("requestState" in value or "inputResponses" in value):
             if self.holds is not None and (held := await self.holds.came_back(ask)) is not None:
                 ask = msgspec.structs.replace(ask, request=held.request)  # what we asked is nothing for the upstream
             else:
                 event = self._later_round(event, value)
+        if self._handles is not None and self._handles.among(ask.request.params):
+            event = await self._handles.filled(event)
+        if self._deliveries is not None and self._deliveries.asks(event):
+            event = await self._deliveries.traced(event)
         try:
             return await self._governed(event, ask, held)
         finally:
@@ -176,8 +192,9 @@ class Exchange:
         assert isinstance(judged, CallProposed)
         if (refused := outcome.refused) is not None:
             return self._refusal(judged, outcome.policy, refused, ask)
-        attached_to = effects.attached_to(check.facts for check in outcome.checks) if self.enforce else None
-        params = _to_send(ask, judged)
+        joins = self.enforce and effects.counts(judged)
+        attached_to = effects.attached_to(check.facts for check in outcome.checks) if joins else None
+        params = to_send(ask, judged)
         if self.entrance is not None and (fences := self.entrance.begun(judged, outcome)):
             params = fenced(params, fences)
         return await self._carry_out(judged, params, ask, attached_to)
@@ -193,9 +210,11 @@ class Exchange:
         """The session that named the run has ended: nobody will come back to it, so its accounts need not stay."""
         if run.source is not Source.SESSION:
             return
+        if self._deliveries is not None:
+            self._deliveries.over(run.id)
         if self.entrance is not None:
             await self.entrance.ended(run.id)
-        keys = (run_key(run.id), milestones_key(run.id), state_key(run.id), checkpoint_key(run.id))
+        keys = (run_key(run.id), milestones_key(run.id), state_key(run.id), checkpoint_key(run.id), label_key(run.id))
         behaviour = (window_key(run.id), ladder_key(run.id))
         with suppress(StoreUnavailable):
             # What its calls called may still call in its name, and must find it as it was: spent, paused or stopped.
@@ -286,8 +305,8 @@ class Exchange:
 
     async def _judge(self, event: CallProposed, ask: Proposal, held: HeldCall | None) -> Judgement:
         said = await self._descend(event, held)
-        if said.outcome.refused is not None and said.outcome.policy == "schema":
-            # The upstream may have changed the schema since it was listed: a refusal rests on a fresh listing.
+        if said.outcome.refused is not None and said.outcome.policy in _OF_A_LISTING and event.method == "tools/call":
+            # The upstream may have changed the tool since it was listed: a refusal rests on a fresh listing.
             fresh = await ask.refresh()
             if fresh is not None and fresh is not event.tool:
                 return await self._descend(msgspec.structs.replace(event, tool=fresh), held)
@@ -335,7 +354,7 @@ class Exchange:
             ask.run,
             seq=seq,
             asked=ask.arguments,
-            raw_arguments=_raw_arguments(ask.request),
+            raw_arguments=raw_arguments(ask.request),
             era=ask.era,
             transport=ask.transport,
         )
@@ -364,7 +383,9 @@ class Exchange:
         said = truth.of_reply(judged.method, reply)
         task = tasks.id_of(reply) if said is Truth.TASK else None
         modern = ask.era is Era.STATELESS
-        passed = await self.settlement.of_reply(judged, reply, said, modern=modern, task=task, late=late, shared=shared)
+        passed = await self.settlement.of_reply(
+            judged, reply, said, modern=modern, task=task, late=late, shared=shared, ask=ask
+        )
         if passed is not reply or not isinstance(reply, Result):
             return passed
         if said is Truth.INPUT_REQUIRED:
@@ -375,22 +396,3 @@ class Exchange:
             self.tasks.begun(judged, reply, ask.holder, at=self._clock())
             return tasks.begun_as(judged.tool.upstream, reply) if ask.holder.prefixed else reply
         return reply
-
-
-def _raw_arguments(request: Request) -> bytes:
-    if request.method == "resources/read":
-        return b"{}"
-    fields = splice.fields(request.params)
-    return bytes(fields["arguments"]) if "arguments" in fields else b"{}"
-
-
-def _to_send(ask: Proposal, judged: CallProposed) -> bytes | None:
-    """The params as they go upstream: the client's own bytes but for what had to change."""
-    changed: dict[str, Any] = {}
-    name_field = _NAME_FIELD[ask.request.method]
-    value = ask.request.value
-    if value is not None and value.get(name_field) != judged.tool.name:
-        changed[name_field] = judged.tool.name
-    if judged.arguments is not ask.arguments:
-        changed["arguments"] = dict(judged.arguments)
-    return splice.with_fields(ask.request.params, **changed) if changed else ask.request.params

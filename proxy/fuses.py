@@ -22,7 +22,11 @@ def policies(config: Config, compiled: RuleSet, *, process: str = "") -> pipelin
     }
     fuses = pipeline.Fuses(config.run, config.principal, config.milestones, asked, own, redact, upstreams)
     fuses = fuses._replace(retries=config.retries, process=process, loops=config.loops)
-    fuses = fuses._replace(locks=_locks(config), agents=agents(config), breaker=config.breaker)
+    fuses = fuses._replace(locks=_locks(config), agents=agents(config), breaker=config.breaker, pins=config.pins)
+    facts = [facts for server in config.servers.values() for facts in server.tools.values()]
+    fuses = fuses._replace(opaque=any(one.opaque for one in facts), patterns=any(one.quarantine for one in facts))
+    fuses = fuses._replace(flow=config.flow)
+    fuses = fuses._replace(phrases=config.output.phrases == "signal")
     return pipeline.standard(compiled, fuses)
 
 

@@ -20,13 +20,14 @@ from fuseboard.upstreams import inspection
 from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.shared import SharedSeats
 from fuseboard.upstreams.upstream import Upstream
+from fuseboard.upstreams.vaulted import Vaulted
 
 
 class Board:
     """Implements :class:`fuseboard.ports.Gateway`. ``clock`` gives Unix seconds.
 
     ``idle_s`` is how long an upstream session that no client holds may do nothing before it is closed. ``own`` are the
-    tools that we offer ourselves, if any.
+    tools that we offer ourselves, if any, ``vaulted`` what of results is kept to be read later.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Board:
         seal: Seal,
         idle_s: float,
         own: OwnTools | None = None,
+        vaulted: Vaulted | None = None,
     ) -> None:
         self.upstreams = upstreams
         self.exchange = exchange
@@ -49,6 +51,7 @@ class Board:
         self.seal = seal
         self.idle_s = idle_s
         self.own = own
+        self.vaulted = vaulted
         self.identity = identity
         self._clock = clock
         self._shared = SharedSeats(tasks, _Everyone(self))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from fuseboard import approvals
+from fuseboard import approvals, locks
+from fuseboard.accounts import standing
 from fuseboard.approvals import INDEX, Approval, Index, Unsettled, approval_key, keys_to_decide
 from fuseboard.breakers import machine
 from fuseboard.breakers.machine import Breaker
@@ -99,25 +100,30 @@ class Inbox:
                 raise Unsettled(f"run {run} was stopped by {now.by}: that is for good")
             if now.state != PAUSED and not more:
                 raise Unsettled(f"run {run} is not paused")
-            goes_on = approvals.resumed(run, read, by=by, why=why, more=dict(more or {}), at=at).written(run)
-            return (goes_on, *_moot(asked, read, by=by, say=why, at=at))
+            goes_on = approvals.resumed(run, read, by=by, why=why, more=dict(more or {}), at=at)
+            return (*goes_on, *_moot(asked, read, by=by, say=why, at=at))
 
         await self._change((*_run_keys(run), approval_key(asked), INDEX), puts)
 
     async def stop(self, run: str, *, by: str, why: str = "") -> None:
         """End a run for good.
 
+        What it has locked for itself is free with that. While calls of it are under way it stays locked, until its time
+        is over: they go on, and would else work side by side with others.
+
         Raises:
             Unsettled: the run is not known, or was stopped before.
         """
 
-        def puts(read: Snapshot, at: float) -> Sequence[Put]:
+        def puts(read: Snapshot, at: float) -> Sequence[Write]:
             now = _known(run, read)
             if now.state == STOPPED:
                 raise Unsettled(f"run {run} was stopped already by {now.by}")
-            return (now.stopped(at=at, by=by, why=why).written(run),)
+            works = standing(read.get(run_key(run)), at=at).held
+            free = () if works else locks.given_back(run, read.get(locks.held_key(run)))
+            return (now.stopped(at=at, by=by, why=why).written(run), *free)
 
-        await self._change(_run_keys(run), puts)
+        await self._change((*_run_keys(run), locks.held_key(run)), puts)
 
     async def breaker(self, which: Target, *, open: bool, by: str, why: str = "", for_s: float = 0.0) -> Breaker:
         """Take a tool or a server off the board for ``for_s``, or put it back. Returns its breaker as it is then."""

@@ -134,17 +134,25 @@ def names(kind: Kind, listing: bytes) -> list[str]:
     return [name for item in _items(kind, _fields(listing)) if (name := _key(kind, item)) is not None]
 
 
+def named(kind: Kind, listing: bytes) -> list[tuple[str, bytes]]:
+    """The items with their keys, in order; an item without one is passed over."""
+    found = [(_key(kind, item), bytes(item)) for item in _items(kind, _fields(listing))]
+    return [(name, raw) for name, raw in found if name is not None]
+
+
 def show(
     kind: Kind,
     listing: bytes,
     *,
     shown: Callable[[str], bool],
     exposed: Callable[[str], str],
+    veiled: Callable[[str], bool] | None = None,
     personal: bool = False,
     stateless: bool = False,
 ) -> Shown:
     """The page with items left out and renamed. Where nothing changes, ``raw`` is the very same bytes.
 
+    ``veiled`` names tools whose results are given by handles: what their schema promises no client will get.
     ``personal``: another caller might be shown other items. What was filtered or is personal must not be served to
     another caller, so its ``cacheScope`` becomes private, and in the stateless era is written where none stands
     (2026-07-28, server/utilities/caching).
@@ -163,6 +171,9 @@ def show(
             if kind.renamed and (public := exposed(name)) != name:
                 renamed = True
                 item = _renamed(kind, item, public)
+            if veiled is not None and veiled(name):
+                renamed = True
+                item = _without(item, "outputSchema")
         kept.append(item)
     recoped = (filtered or personal) and _make_private(fields, stateless=stateless and filtered)
     if filtered or renamed:
@@ -241,6 +252,10 @@ def _renamed(kind: Kind, item: msgspec.Raw, public: str) -> msgspec.Raw:
     fields = splice.fields(item)
     fields[kind.key] = splice.raw(public)
     return msgspec.Raw(splice.join(fields))
+
+
+def _without(item: msgspec.Raw, field: str) -> msgspec.Raw:
+    return msgspec.Raw(splice.join({name: value for name, value in splice.fields(item).items() if name != field}))
 
 
 def _items(kind: Kind, fields: Fields) -> list[msgspec.Raw]:

@@ -71,6 +71,11 @@ def held_key(run: str) -> str:
     return f"locked/{run}"
 
 
+def given_back(run: str, held: Any) -> tuple[Unlock, ...]:
+    """The writes that free what a run has locked beyond single calls; ``held`` stands under :func:`held_key`."""
+    return tuple(Unlock(key, run_owner(run), KEPT_S) for key in dict.fromkeys(held or ()))
+
+
 def holders(lock: Any, *, at: float) -> Iterator[Holder]:
     """Whose leases are good at ``at``."""
     for owner, held in (lock or _NOTHING).get("held", _NOTHING).items():

@@ -152,6 +152,7 @@ class Peer:
         Raises:
             Undelivered: the connection was gone before anything was sent.
             UpstreamLost: it went while the answer was awaited.
+            UpstreamFault: whatever else :meth:`failed` was told.
         """
         if self._lost is not None:
             raise Undelivered(self._name, self._lost)
@@ -216,9 +217,13 @@ class Peer:
 
     def undelivered(self, id: bytes, reason: str) -> None:
         """A question that provably never left, or that the other side refused unread."""
+        self.failed(id, Undelivered(self._name, reason))
+
+    def failed(self, id: bytes, fault: UpstreamFault) -> None:
+        """A question that will have no answer, though the connection goes on."""
         answer = self._asked.get(id)
         if answer is not None and not answer.done():
-            answer.set_exception(Undelivered(self._name, reason))
+            answer.set_exception(fault)
 
     async def drained(self) -> None:
         """Wait until every request that came in has been answered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -13,7 +13,8 @@ import msgspec
 from fuseboard.budgets import Limits, RunLimitsLike, SharedLimitsLike, allowance
 from fuseboard.cedar.rules import RuleSet
 from fuseboard.checkpoint import CheckpointLike
-from fuseboard.events import CallProposed, CallReturned, Event, ToolListed
+from fuseboard.events import CallProposed, CallReturned, CleanArguments, Event, ToolListed, Traced, Unpinned
+from fuseboard.keying import Keying
 from fuseboard.lock_names import Rule
 from fuseboard.policies.ambiguity import AmbiguityPolicy
 from fuseboard.policies.breaker import BreakerLike, BreakerPolicy
@@ -21,11 +22,19 @@ from fuseboard.policies.budgets import NO_UPSTREAMS, BudgetPolicy
 from fuseboard.policies.checkpoint import CheckpointPolicy
 from fuseboard.policies.effects import EffectsPolicy
 from fuseboard.policies.exposure import ExposurePolicy
+from fuseboard.policies.flow import FlowLike, FlowPolicy
+from fuseboard.policies.labels import LabelsPolicy
 from fuseboard.policies.locks import LocksPolicy
 from fuseboard.policies.loops import LoopPolicy, LoopsLike
+from fuseboard.policies.opaque import OpaquePolicy
+from fuseboard.policies.output import OutputPolicy
 from fuseboard.policies.permissions import PermissionsPolicy
+from fuseboard.policies.phrases import PhrasesPolicy
+from fuseboard.policies.pins import PinsLike, PinsPolicy
+from fuseboard.policies.quarantine import QuarantinePolicy
 from fuseboard.policies.retries import RetriesPolicy
 from fuseboard.policies.review import Goal, ReviewPolicy
+from fuseboard.policies.revoked import RevokedPolicy
 from fuseboard.policies.schema import SchemaPolicy
 from fuseboard.policy import Policy
 from fuseboard.retries import RetriesLike
@@ -40,7 +49,10 @@ Policies: TypeAlias = tuple[Policy, ...]
 _REFUSALS: Final = (Deny, Hold)
 _VERDICTS: Final = (Allow, Deny, Rewrite, Hold)
 _NOTHING_AGAINST_IT: Final = Allow()
+_NO_FACTS: Final[Mapping[str, Any]] = {}
 _EVENTS: Final = (ToolListed, CallProposed, CallReturned)
+
+_NOTHING_BESIDES: Final[tuple[type[CleanArguments | Unpinned | Traced], ...]] = ()
 
 UNSAID: Final = "pipeline/unsaid"
 """A key under which nothing is ever kept: that it was read says that a policy could not name its own."""
@@ -74,6 +86,14 @@ class Fuses(NamedTuple):
     locks: Mapping[str, Sequence[Rule]] = MappingProxyType({})
     agents: frozenset[str] = frozenset()
     breaker: BreakerLike | None = None
+    pins: PinsLike | None = None
+    phrases: bool = False
+    """Whether words by which results try to give orders raise the score of what the run does next."""
+    opaque: bool = False
+    """Whether any tool gives handles in place of its results."""
+    patterns: bool = False
+    """Whether the results of any tool go to a person by what they say."""
+    flow: FlowLike | None = None
 
 
 def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
@@ -82,6 +102,8 @@ def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
     if fuses is not None:
         own = fuses.checkpoint if fuses.checkpoint is not None and fuses.checkpoint.offer else None
         limits = (
+            # before the review: of the reasons why a run should stand still this one is the gravest, so it is told
+            RevokedPolicy(),
             # before the budgets: what waits for a person uses nothing
             ReviewPolicy(fuses.run, fuses.milestones, offered=own is not None),
             # beside the review that reads it; it judges no call, and stands here only where its tool does
@@ -97,10 +119,22 @@ def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
             BudgetPolicy(  # after the rules: what is denied is free
                 fuses.run, allowance(fuses.run, fuses.principal), fuses.upstreams
             ),
-            AmbiguityPolicy(fuses.ask_above, fuses.run, rules),  # late: it weighs what all the others left open
+            # beside what reads it; it judges results alone, and stands here only where it is asked for
+            *((PhrasesPolicy(),) if fuses.phrases else ()),
+            # beside what reads it through the event; it judges results alone
+            *((LabelsPolicy(), FlowPolicy(fuses.flow)) if fuses.flow is not None else ()),
+            # late: it weighs what all the others left open
+            AmbiguityPolicy(fuses.ask_above, fuses.run, rules, phrased=fuses.phrases),
         )
     return (
         ExposurePolicy(),  # first: of a tool that is not shown nothing may be learnt, not even its schema
+        OutputPolicy(),  # before whatever reads arguments: what hides from a rule would be gone when it is sent
+        # before the rules: what stands for nothing is no argument that one could judge
+        *((OpaquePolicy(),) if fuses is not None and fuses.opaque else ()),
+        # on the way down late: what a person has to see was judged by all the others, and written down by them
+        *((QuarantinePolicy(),) if fuses is not None and fuses.patterns else ()),
+        # before the rules: a definition that nobody has read is used for nothing, whoever asks
+        *((PinsPolicy(fuses.pins),) if fuses is not None and fuses.pins is not None else ()),
         PermissionsPolicy(rules),  # before the schema: a forbidden tool's schema is no caller's business
         *limits,
         SchemaPolicy(),  # last before the upstream: it judges exactly what will be sent, rewrites included
@@ -125,8 +159,22 @@ class Check(msgspec.Struct, frozen=True):
     facts: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
+        """Not to be changed: one that says nothing is the same each time."""
+        if self.facts is _NO_FACTS:
+            return _silence(self.policy)
         facts = self.facts if type(self.facts) is dict else dict(self.facts)
         return {"policy": self.policy, "verdict": self.verdict, "rule": self.rule, "facts": facts}
+
+
+@lru_cache(64)
+def _silent(policy: str) -> Check:
+    """The word of a policy that has nothing to say: the same one each time."""
+    return Check(policy, "allow", None, _NO_FACTS)
+
+
+@lru_cache(64)
+def _silence(policy: str) -> dict[str, Any]:
+    return {"policy": policy, "verdict": "allow", "rule": None, "facts": {}}
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -158,21 +206,34 @@ def tells_callers_apart(policies: Policies) -> bool:
 def keys(policies: Policies, event: Event) -> tuple[str, ...]:
     """The union of what the policies will read.
 
-    Where one of them cannot say so nothing else is read, and ``_ask`` finds out which one it is.
+    Where one of them cannot say so nothing else is read, and ``_Said.hear`` finds out which one it is.
     """
-    wanted: list[str] = []
     try:
-        for policy in _judging(policies, type(event)):
-            wanted += policy.keys(event)
+        return _keying(policies, type(event)).of(event)
     except Exception:
         return (UNSAID,)
-    return tuple(dict.fromkeys(wanted))
 
 
 @lru_cache(64)
-def _judging(policies: Policies, kind: type[Event]) -> Policies:
-    """Those that have anything to say about such events. A policy that does not name its events is asked about all."""
-    return tuple(policy for policy in policies if kind in getattr(policy, "judges", _EVENTS))
+def _keying(policies: Policies, kind: type[Event]) -> Keying:
+    return Keying(_judging(policies, kind))
+
+
+@lru_cache(64)
+def _judging(policies: Policies, kind: type[Event], *besides: type[CleanArguments | Unpinned | Traced]) -> Policies:
+    """Those that have anything to say about such events. A policy that does not name its events is asked about all.
+
+    ``besides``: and about what only few of them carry.
+    """
+    wanted = (kind, *besides)
+    return tuple(one for one in policies if any(kind in getattr(one, "judges", _EVENTS) for kind in wanted))
+
+
+def _besides(event: CallProposed) -> tuple[type[CleanArguments | Unpinned | Traced], ...]:
+    """What this call carries that few do."""
+    clean, unpinned = event.clean is not None, event.tool.unpinned is not None
+    traced = (Traced,) if event.traced is not None else ()
+    return (*((CleanArguments,) if clean else ()), *((Unpinned,) if unpinned else ()), *traced)
 
 
 def descend(
@@ -182,16 +243,14 @@ def descend(
 
     A ``Hold`` does not: nobody is asked about a call that would be denied afterwards. One that a person granted passes.
     """
-    said = _Said(event, enforce)
-    unsaid = UNSAID in state.versions or type(event) is ToolListed
-    for policy in _judging(policies, type(event)):
-        verdict = _ask(policy, said.event, state, unsaid)
-        kind = type(verdict)
-        if isinstance(verdict, Hold) and (grant := granted.get((policy.name, verdict.rule or ""))) is not None:
-            verdict = Allow(verdict.rule, {**verdict.facts, "approved": grant}, verdict.granted)
-        said.heard(policy, verdict)
-        if kind is Deny and enforce:
-            break
+    kind, besides = type(event), _NOTHING_BESIDES
+    if type(event) is CallProposed and (
+        event.clean is not None or event.traced is not None or event.tool.unpinned is not None
+    ):
+        besides = _besides(event)
+    judging = _judging(policies, kind, *besides)
+    said = _Said(event, enforce, granted)
+    said.hear(judging, state, unsaid=UNSAID in state.versions or type(event) is ToolListed, happened=False)
     return said.outcome()
 
 
@@ -201,32 +260,51 @@ def ascend(policies: Policies, event: CallReturned, state: Snapshot, *, enforce:
     The call has happened, so what it took is written down whatever becomes of its result.
     """
     said = _Said(event, enforce)
-    unsaid = UNSAID in state.versions
-    for policy in reversed(_judging(policies, CallReturned)):
-        said.heard(policy, _ask(policy, said.event, state, unsaid))
+    judging = reversed(_judging(policies, CallReturned))
+    said.hear(judging, state, unsaid=UNSAID in state.versions, happened=True)
     return said.outcome(happened=True)
 
 
 class _Said:
     """What the policies have said so far about one event."""
 
-    __slots__ = ("_checks", "_deciding", "_enforce", "_nudges", "_policy", "_writes", "event")
+    __slots__ = ("_checks", "_deciding", "_enforce", "_granted", "_nudges", "_policy", "_writes", "event")
 
-    def __init__(self, event: Event, enforce: bool) -> None:
+    def __init__(self, event: Event, enforce: bool, granted: Grants = NO_GRANTS) -> None:
         self.event = event
         self._enforce = enforce
+        self._granted = granted
         self._deciding: Verdict = _NOTHING_AGAINST_IT
         self._policy: str | None = None
         self._checks: list[Check] = []
         self._writes: list[Write] = []
         self._nudges: tuple[tuple[str, Allow], ...] = ()
 
-    def heard(self, policy: Policy, verdict: Verdict) -> None:
-        if type(verdict) is Allow and verdict.rule is None:  # most of what is ever said
-            self._checks.append(Check(policy.name, "allow", None, verdict.facts))
-            if verdict.writes:
-                self._writes += verdict.writes
-            return
+    def hear(self, policies: Iterable[Policy], state: Snapshot, *, unsaid: bool, happened: bool) -> None:
+        """Ask one after the other, up to the first denial; what has ``happened`` is judged by all of them."""
+        checks = self._checks
+        for policy in policies:
+            try:  # in place: a function of its own would cost each call of each policy half as much again
+                if unsaid:  # not all have said what they read; one that cannot is refused here
+                    policy.keys(self.event)
+                verdict = policy.decide(self.event, state)
+                if type(verdict) not in _VERDICTS:
+                    raise TypeError(f"{type(verdict).__name__} is no verdict")
+            except Exception as fault:  # a policy that breaks must not open the door
+                verdict = _failed(policy, fault)
+            if type(verdict) is Allow and verdict.rule is None:  # most of what is ever said
+                facts = verdict.facts
+                checks.append(Check(policy.name, "allow", None, facts) if facts else _silent(policy.name))
+                if verdict.writes:
+                    self._writes += verdict.writes
+                continue
+            if type(verdict) is Hold and (grant := self._granted.get((policy.name, verdict.rule))) is not None:
+                verdict = Allow(verdict.rule, {**verdict.facts, "approved": grant}, verdict.granted)
+            self._heard(policy, verdict)
+            if type(verdict) is Deny and self._enforce and not happened:
+                return
+
+    def _heard(self, policy: Policy, verdict: Verdict) -> None:
         self._checks.append(Check(policy.name, name_of(verdict), verdict.rule, verdict.facts))
         deciding = self._deciding
         match verdict:
@@ -255,22 +333,13 @@ class _Said:
         return Outcome(deciding, self._policy, tuple(self._checks), writes, self.event, self._enforce, self._nudges)
 
 
-def _ask(policy: Policy, event: Event, state: Snapshot, unsaid: bool) -> Verdict:
-    """``unsaid``: not all policies have said what they read; one that cannot is refused here."""
-    try:
-        if unsaid:
-            policy.keys(event)
-        verdict = policy.decide(event, state)
-        if type(verdict) not in _VERDICTS:
-            raise TypeError(f"{type(verdict).__name__} is no verdict")
-        return verdict
-    except Exception as fault:  # a policy that breaks must not open the door
-        _log.exception("policy %s failed", policy.name)
-        return Deny(
-            "policy.fault",
-            f"The policy {policy.name!r} failed, so the call is refused. Tell the operator; a retry will not help.",
-            facts={"fault": type(fault).__name__},
-        )
+def _failed(policy: Policy, fault: Exception) -> Deny:
+    _log.error("policy %s failed", policy.name, exc_info=fault)
+    return Deny(
+        "policy.fault",
+        f"The policy {policy.name!r} failed, so the call is refused. Tell the operator; a retry will not help.",
+        facts={"fault": type(fault).__name__},
+    )
 
 
 def _rewritten(event: Event, verdict: Rewrite) -> Event:

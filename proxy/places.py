@@ -28,3 +28,8 @@ def state_dir(explicit: Path | None, env: Mapping[str, str]) -> Path:
 def ledger_path(state: Path) -> Path:
     """The ledger's file inside the state folder; a file is taken as the ledger itself (``store: sqlite:PATH``)."""
     return state if state.is_file() else state / LEDGER
+
+
+def vault_path(ledger: Path) -> Path:
+    """The file of what the model did not get, beside its ledger: ``vault.db``, or after a ledger's own name."""
+    return ledger.with_name("vault.db" if ledger.name == LEDGER else f"{ledger.name}.vault")

@@ -14,7 +14,9 @@ class Policy(Protocol):
 
     A policy reads no clock (the event carries ``at``), does no I/O, keeps nothing between calls and refuses by
     returning ``Deny``, never by raising: the pipeline turns an exception into a ``Deny`` of its own. One that has an
-    attribute ``judges`` (a tuple of event types) is not asked about any others.
+    attribute ``judges`` (a tuple of event types) is not asked about any others. ``keyed_by_call = False`` says that its
+    keys are the same for all calls of one tool in one run by one caller, whatever their arguments, and
+    ``keyed_by_read = False`` that they are where that tool only reads (see :mod:`fuseboard.keying`): it is asked once.
     """
 
     @property

@@ -60,6 +60,8 @@ class Redactor:
     def head(self, raw: bytes, size_bytes: int) -> str:
         """The first bytes as text. A secret that the cut would halve is left out whole: its half is no longer found."""
         as_text = _plainly if self._pattern is not None else _decoded
+        if len(raw) <= size_bytes:
+            return self(as_text(raw))
         end = len(as_text(raw[:size_bytes]))
         text = as_text(raw[: size_bytes + self._longest_bytes])
         for match in self._pattern.finditer(text) if self._pattern is not None else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,8 +20,8 @@ DECISION = "fuseboard/decision"
 def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: str | None = None) -> dict[str, Any]:
     """The machine's half of a refusal.
 
-    Contract: ``{id, run, verdict, policy, rule, reason, retry_after_s?, approval?}``; ``approval`` is the id of what a
-    person was asked.
+    Contract: ``{id, run, verdict, policy, rule, reason, retry_after_s?, approval?, quarantine?}``; ``approval`` is the
+    id of what a person was asked, ``quarantine`` the handle of a result that a person has to look at.
     """
     said: dict[str, Any] = {
         "id": id,
@@ -35,6 +35,8 @@ def decision(id: str, run: str, policy: str | None, verdict: Deny | Hold, word: 
         said["retry_after_s"] = verdict.retry_after_s
     if "approval" in verdict.facts:
         said["approval"] = verdict.facts["approval"]
+    if "quarantine" in verdict.facts:
+        said["quarantine"] = verdict.facts["quarantine"]
     return said
 
 
@@ -58,8 +60,30 @@ def reply(method: str, verdict: Deny | Hold, said: dict[str, Any], *, modern: bo
     return Result(msgspec.json.encode(result))
 
 
+_QUOTING: Final = ("locks", "flow")
+"""Whose first lines quote arguments: the name of what is locked, the beginning of what was copied."""
+
+
+def _unquoting(judged: CallProposed, verdict: Deny | Hold) -> str:
+    reason = (
+        f"{judged.tool.exposed} was not called, by {verdict.rule}. What handles among its arguments stand for is part "
+        "of the reason, so the record alone tells it."
+    )
+    if isinstance(verdict, Deny) and verdict.retry_after_s is not None:
+        reason += f" Call it again in {verdict.retry_after_s:g} s."
+    if isinstance(verdict, Hold) and "approval" in verdict.facts:
+        reason += f" A person was asked to approve it ({verdict.facts['approval']}): call it again once they have."
+    return reason
+
+
 def of_call(judged: CallProposed, policy: str | None, verdict: Deny | Hold, *, modern: bool) -> Reply:
-    """The refusal of a call, or of what came of it."""
+    """The refusal of a call, or of what came of it. What a handle stands for is not quoted to who may not see it:
+    the first line of a reason names the rule, and only those that follow may quote arguments, or all of them may.
+    """
+    if policy != "opaque" and any(not one.fault for one in judged.handles):
+        quotes = policy in _QUOTING or "error" in verdict.facts
+        reason = _unquoting(judged, verdict) if quotes else verdict.reason.partition("\n")[0]
+        verdict = msgspec.structs.replace(verdict, reason=reason)
     return reply(judged.method, verdict, decision(judged.id, judged.run, policy, verdict), modern=modern)
 
 

@@ -148,6 +148,11 @@ def _make_room(kept: dict[str, Any], key: str, limit: int) -> None:
         del kept[next(iter(kept))]
 
 
+def fits(template: str, uri: str) -> bool:
+    """Whether the URI can come from the template; one that is too long to be looked up comes from none."""
+    return len(uri) <= MAX_URI and _fits(tuple(part for part in _EXPRESSION.split(template) if part), uri)
+
+
 def _fits(parts: tuple[str, ...], uri: str) -> bool:
     """Whether a URI can come from a template (RFC 6570), generously: ``{x}`` is one segment, its kin are anything.
 

@@ -13,8 +13,9 @@ import anyio
 from fuseboard import effects, fingerprints, param_headers, retries, truth
 from fuseboard.answers import Answers
 from fuseboard.attaching import Attaching
+from fuseboard.bulkheads import Bulkheads
 from fuseboard.coalescing import Asking, Came, Coalescing, for_all, in_time
-from fuseboard.deadline import Deadline, Listening, Watched
+from fuseboard.deadline import Deadline, Listening, Watched, fell_silent, ran_out
 from fuseboard.era import is_header_mismatch
 from fuseboard.errors import StoreUnavailable, UpstreamFault, UpstreamGarbled, UpstreamLost
 from fuseboard.events import CallProposed, Effect, Tool
@@ -59,18 +60,25 @@ class Sendable(Asking, Protocol):
 class Sending:
     """``limits`` are those of ``retries:``. Without them, or where nothing is enforced, each call is made for itself.
 
-    ``answers`` are those of the calls that came to their end.
+    ``answers`` are those of the calls that came to their end, ``places`` those that calls have at their upstreams.
     """
 
     def __init__(
-        self, store: Store, clock: Callable[[], float], answers: Answers, limits: RetriesLike | None, *, enforce: bool
+        self,
+        store: Store,
+        clock: Callable[[], float],
+        answers: Answers,
+        limits: RetriesLike | None,
+        *,
+        enforce: bool,
+        places: Bulkheads | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._answers = answers
         self._limits = limits
         self._shares = enforce and limits is not None
-        self._reads = Coalescing()
+        self._reads = Coalescing(clock, places)
         self._effects = Attaching()
         self._later: set[asyncio.Task[None]] = set()
 
@@ -111,7 +119,7 @@ class Sending:
 
     async def _joined(self, judged: CallProposed, ask: Sendable, id: str) -> Came:
         if (end := self._effects.joined(id)) is not None:
-            came = await in_time(end, ask)
+            came = await in_time(end, judged, ask, at=self._clock())
             if isinstance(came, UpstreamFault) or for_all(judged, came):
                 return Came(came, id)
         elif (earlier := self._answers.get(id)) is not None:
@@ -142,7 +150,8 @@ class Sending:
             deadline.over()
             if step is not None:
                 step.over(at=self._clock())
-        raise ask.seat.upstream.timed_out(ask.request.method, timeout_s)
+        upstream = ask.seat.upstream
+        raise ran_out(upstream.timed_out(ask.request.method, timeout_s), upstream, judged.tool, had_s=timeout_s)
 
     async def _watched(
         self, judged: CallProposed, ask: Sendable, params: bytes | None, timeout_s: float, idle_s: float
@@ -166,7 +175,9 @@ class Sending:
                 step.heard()
                 step.over(at=self._clock())
         upstream, method = ask.seat.upstream, ask.request.method
-        raise upstream.silent(method, idle_s) if deadline.was_idle else upstream.timed_out(method, timeout_s)
+        if deadline.was_idle:
+            raise fell_silent(upstream.silent(method, idle_s), upstream, judged.tool, had_s=idle_s)
+        raise ran_out(upstream.timed_out(method, timeout_s), upstream, judged.tool, had_s=timeout_s)
 
     async def _send(self, judged: CallProposed, ask: Sendable, params: bytes | None, scope: Scope) -> Reply:
         # Headers that mirror arguments say what was judged; those that the client sent go no further.

@@ -10,14 +10,18 @@ import msgspec
 
 from fuseboard import pipeline, refusals, truth
 from fuseboard.answers import Answers
+from fuseboard.beside import Beside
 from fuseboard.cleaning.fields import Root
 from fuseboard.cleaning.result import Cleaned, Cleaner
 from fuseboard.errors import UPSTREAM_JUNK, StoreUnavailable, UpstreamFault, UpstreamLost
 from fuseboard.events import CallProposed, CallReturned, Effect
+from fuseboard.keeping import Asked, Keeping
 from fuseboard.pipeline import Check, Outcome, Policies
 from fuseboard.ports import Reply, Result, Store
+from fuseboard.provenance import Deliveries
 from fuseboard.recording import Recorder
 from fuseboard.results import findings
+from fuseboard.results.suspects import suspect
 from fuseboard.state import EMPTY, Snapshot
 from fuseboard.tasks import Task
 from fuseboard.truth import Truth
@@ -35,12 +39,24 @@ CONTENTION: Final = "state_contention"
 _REFUSALS: Final = (Deny, Hold)
 _GIVEN_AGAIN: Final = (Truth.OK, Truth.EMPTY, Truth.BUSINESS_ERROR)
 
+_MAY_BE_CUT: Final = 1000
+"""No ``output.max`` is smaller: whatever is shorter is hardly ever cut, and then merely not told where the rest is."""
+
+_UNFINISHED: Final = (Truth.TASK, Truth.INPUT_REQUIRED)
+
 _UNKNOWN: Final = "; whether it took effect is unknown: find that out before you call it again"
 
 _WITHHELD: Final = (
     "{tool} was called, but its result is withheld: other calls kept changing what the decision rests on. "
     "Do not repeat the call before you have checked what it did."
 )
+
+
+class _Error(msgspec.Struct):
+    message: str = ""
+
+
+_ERROR: Final = msgspec.json.Decoder(_Error)
 
 
 class Judgement(NamedTuple):
@@ -51,7 +67,7 @@ class Judgement(NamedTuple):
 
 
 class Settlement:
-    """Closes governed calls. ``clock`` gives Unix seconds."""
+    """Closes governed calls. ``clock`` gives Unix seconds. Without ``keeping`` what is not passed on is gone."""
 
     def __init__(
         self,
@@ -63,14 +79,19 @@ class Settlement:
         *,
         enforce: bool,
         cleaner: Cleaner | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self.policies = policies
         self._store = store
         self._recorder = recorder
         self._clock = clock
         self._enforce = enforce
-        self._cleaner = cleaner
+        self._bath = Beside(cleaner) if cleaner is not None else None
+        self._light = cleaner.light if cleaner is not None and enforce else None
         self._answers = answers
+        self._keeping = keeping if enforce else None
+        self.deliveries: Deliveries | None = None
+        """Who remembers what was delivered, where anybody does."""
 
     async def of_reply(
         self,
@@ -82,24 +103,33 @@ class Settlement:
         task: str | None = None,
         late: bool = False,
         shared: str = "",
+        ask: Asked | None = None,
     ) -> Reply:
         """Judge what came back, settle, close the record, and give what the client gets.
 
         ``task`` is the task that began with it or, where it is ``late``, that it came of. ``shared`` is the decision of
-        the call that was really made, where this one was given that one's result.
+        the call that was really made, where this one was given that one's result. ``ask`` is the call as it was made.
         """
         # first of all: what is judged, kept and given is what was left of it
-        reply, cleaned = self._clean(judged, reply)
+        reply, cleaned = await self._clean(judged, reply)
         try:
             value = _value(judged, reply)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             message = _unreadable(judged, fault)
-            await self._close(judged, Truth.MALFORMED, reply, None, error=message, task=task, late=late, shared=shared)
+            junk = Truth.MALFORMED
+            await self._close(
+                judged, junk, reply, None, error=message, task=task, late=late, shared=shared, cleaned=cleaned
+            )
             return frames.failure(UPSTREAM_JUNK, message) if self._enforce else reply
         outcome = await self._close(judged, said, reply, value, task=task, late=late, shared=shared, cleaned=cleaned)
-        refused = outcome.refused
-        if refused is not None:
-            return refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        if outcome.refused is not None:
+            return await self._withheld(judged, reply, outcome, cleaned, modern=modern, ask=ask)
+        if self.deliveries is not None:
+            self.deliveries.delivered(judged, reply.raw, outcome.event.at)
+        if self._keeping is not None and (judged.tool.opaque or (cleaned is not None and cleaned.uncut is not None)):
+            reply, cleaned = await self._keeping.given(judged, reply, cleaned, said, modern=modern, ask=ask)
+        if self._light is not None:
+            reply, cleaned = self._lit(judged, reply, cleaned)
         if cleaned is not None and self._enforce:
             reply = refusals.cleaned(judged, reply, cleaned.counts)
         if isinstance(reply, Result) and said in _GIVEN_AGAIN:
@@ -108,18 +138,53 @@ class Settlement:
             return refusals.nudged(judged, reply, outcome.nudges)
         return reply
 
+    def _lit(self, judged: CallProposed, reply: Reply, cleaned: Cleaned | None) -> tuple[Reply, Cleaned | None]:
+        """With its texts set apart: the last hand, for all that judge or compare results know them without."""
+        if self._light is None or judged.tool.opaque or not isinstance(reply, Result):
+            return reply, cleaned
+        lit = self._light.lit(judged.tool.source, judged.run, reply.raw)
+        if not lit.counts:
+            return reply, cleaned
+        counts = {**(cleaned.counts if cleaned is not None else {}), **lit.counts}
+        return Result(lit.raw), msgspec.structs.replace(lit, counts=counts)
+
+    async def _withheld(
+        self,
+        judged: CallProposed,
+        reply: Reply,
+        outcome: Outcome,
+        cleaned: Cleaned | None,
+        *,
+        modern: bool,
+        ask: Asked | None = None,
+    ) -> Reply:
+        refused = outcome.refused
+        assert refused is not None
+        if self._keeping is None:
+            return refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        return await self._keeping.withheld(judged, reply, outcome, cleaned, modern=modern, ask=ask)
+
     async def of_fault(self, judged: CallProposed, fault: UpstreamFault, *, shared: str = "") -> Reply:
         """The upstream did not answer: what that means for the call is written down, and what it held is settled."""
-        await self._close(judged, truth.of_fault(fault), None, None, error=fault.message, shared=shared, fault=fault)
         told = fault.message + (_UNKNOWN if _may_have_happened(judged, fault) else "")
-        return self._clean(judged, frames.failure(fault.code, told))[0]
+        reply, cleaned = await self._clean(judged, frames.failure(fault.code, told), keeps=False)
+        said, error = truth.of_fault(fault), fault.message
+        if cleaned is not None:
+            error = _ERROR.decode(cleaned.raw).message  # the record is read at a terminal, too
+        await self._close(judged, said, None, None, error=error, shared=shared, fault=fault, cleaned=cleaned)
+        return reply if cleaned is None or not self._enforce else refusals.cleaned(judged, reply, cleaned.counts)
 
-    def _clean(self, judged: CallProposed, reply: Reply) -> tuple[Reply, Cleaned | None]:
-        """What is passed on of a reply, and what was taken out of it; the very same reply where that is nothing."""
-        if self._cleaner is None:
+    async def _clean(self, judged: CallProposed, reply: Reply, *, keeps: bool = True) -> tuple[Reply, Cleaned | None]:
+        """What is passed on of a reply, and what was taken out of it; the very same reply where that is nothing.
+
+        ``keeps`` says whether what is cut of it may be kept, and so be promised.
+        """
+        if self._bath is None:
             return reply, None
         root = None if isinstance(reply, Result) else Root.ERROR
-        cleaned = self._cleaner.clean(judged.method, reply.raw, root)
+        may_be_cut = keeps and self._keeping is not None and len(reply.raw) >= _MAY_BE_CUT
+        rest = self._keeping.rest_of(judged) if may_be_cut and self._keeping is not None else None
+        cleaned = await self._bath.clean(judged.method, reply.raw, root, rest=rest)
         if not cleaned.counts:
             return reply, None
         return (type(reply)(cleaned.raw) if self._enforce else reply), cleaned
@@ -144,19 +209,22 @@ class Settlement:
         if not task.concluded:
             task.concluded = True  # before anything is waited for: another delivery may be under way
             return await self.of_reply(judged, reply, said, modern=modern, task=task.id, late=True)
-        reply, cleaned = self._clean(judged, reply)
+        reply, cleaned = await self._clean(judged, reply)
         try:
             value = _value(judged, reply)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
             return frames.failure(UPSTREAM_JUNK, _unreadable(judged, fault)) if self._enforce else reply
-        if cleaned is not None and self._enforce:
-            reply = refusals.cleaned(judged, reply, cleaned.counts)
-        if value is None:
-            return reply
         event = CallReturned(self._clock(), judged, said, value, len(reply.raw), late=True)
-        outcome, _ = await self._ascend(event, reply)
-        refused = outcome.refused
-        return reply if refused is None else refusals.of_call(judged, outcome.policy, refused, modern=modern)
+        outcome, _ = await self._ascend(event, reply)  # what it says may have been taken back since the first delivery
+        if outcome.refused is not None:
+            return await self._withheld(judged, reply, outcome, cleaned, modern=modern)
+        if self.deliveries is not None:
+            self.deliveries.delivered(judged, reply.raw, event.at)
+        if self._keeping is not None and (judged.tool.opaque or (cleaned is not None and cleaned.uncut is not None)):
+            reply, cleaned = await self._keeping.given(judged, reply, cleaned, said, modern=modern)
+        if self._light is not None:
+            reply, cleaned = self._lit(judged, reply, cleaned)
+        return reply if cleaned is None or not self._enforce else refusals.cleaned(judged, reply, cleaned.counts)
 
     async def _close(
         self,
@@ -182,6 +250,8 @@ class Settlement:
             telling = outcome if value is not None or _objected(outcome) else None
             if cleaned is not None:
                 telling = _with_cleaned(outcome, cleaned)
+            if self._light is not None and isinstance(reply, Result):
+                telling = _with_light(telling, outcome, self._light.facts(judged.tool.source))
             said = _as_judged(_truth(outcome), outcome)
             if await self._conclude(judged, said, reply, outcome, telling, read, error, task):
                 return outcome
@@ -192,6 +262,10 @@ class Settlement:
     async def _ascend(self, event: CallReturned, reply: Reply | None, fault: UpstreamFault | None = None) -> Judgement:
         keys = (*findings.keys(event.proposal), *pipeline.keys(self.policies, event))
         state = await self._store.read(keys, at=event.at) if keys else EMPTY
+        if event.proposal.tool.quarantine and reply is not None and event.truth not in _UNFINISHED:
+            event = msgspec.structs.replace(event, suspect=suspect(event.proposal.tool.quarantine, reply))
+        if reply is not None and self._bath is not None and (said := self._bath.phrases(reply.raw)):
+            event = msgspec.structs.replace(event, phrases=said)
         finding = findings.found(event, reply, state, fault)
         event = msgspec.structs.replace(event, truth=finding.truth, finding=finding)
         outcome = pipeline.ascend(self.policies, event, state, enforce=self._enforce)
@@ -239,6 +313,13 @@ def _with_cleaned(outcome: Outcome, cleaned: Cleaned) -> Outcome:
     """The judgement with what was taken out of the result before it: what, how often, where; nothing is quoted."""
     check = Check("output", "rewrite", "output.cleaned", cleaned.facts)
     return msgspec.structs.replace(outcome, checks=(*outcome.checks, check))
+
+
+def _with_light(telling: Outcome | None, outcome: Outcome, facts: dict[str, Any] | None) -> Outcome | None:
+    if facts is None:
+        return telling
+    check = Check("output", "rewrite", "output.spotlight", facts)
+    return msgspec.structs.replace(telling or outcome, checks=(*(telling or outcome).checks, check))
 
 
 def _objected(outcome: Outcome) -> bool:

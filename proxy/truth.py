@@ -93,6 +93,7 @@ class _Error(msgspec.Struct):
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _TASK: Final = msgspec.json.Decoder(_Task)
 _ERROR: Final = msgspec.json.Decoder(_Error)
+_BEGUN: Final = (b"[{", b"[[", b'["')
 _BODY: Final = {"tools/call": "content", "prompts/get": "messages", "resources/read": "contents"}
 
 
@@ -133,9 +134,13 @@ def _of_result(method: str, head: _Head) -> Truth:
         return Truth.BUSINESS_ERROR
     if head.structuredContent is not msgspec.UNSET:
         return Truth.OK
-    if body is msgspec.UNSET or memoryview(body)[:1].tobytes() != b"[":
+    if body is msgspec.UNSET:
         return Truth.MALFORMED
-    return Truth.OK if memoryview(body)[1:-1].tobytes().strip() else Truth.EMPTY
+    items = memoryview(body)
+    begin = items[:2].tobytes()
+    if begin[:1] != b"[":
+        return Truth.MALFORMED
+    return Truth.OK if begin in _BEGUN or items[1:-1].tobytes().strip() else Truth.EMPTY
 
 
 def _is_task(head: _Head) -> bool:

@@ -25,7 +25,7 @@ from fuseboard.events import CallProposed
 from fuseboard.pipeline import Check, Outcome
 from fuseboard.ports import Store
 from fuseboard.settlement import Judgement
-from fuseboard.state import EMPTY, Lock, Put, Snapshot, Unlock, Write
+from fuseboard.state import EMPTY, Lock, Put, Snapshot, Write
 from fuseboard.verdicts import Deny
 
 _log = logging.getLogger("fuseboard.turns")
@@ -60,12 +60,21 @@ class Turns:
     # Waiting
 
     async def taken(
-        self, event: CallProposed, said: Judgement, judge: Callable[[CallProposed], Awaitable[Judgement]]
+        self,
+        event: CallProposed,
+        said: Judgement,
+        judge: Callable[[CallProposed], Awaitable[Judgement]],
+        *,
+        spent_s: float = 0.0,
+        elsewhere_s: float = 0.0,
     ) -> Judgement:
-        """What is said of the call once it need not wait any longer: because it may go on, or has waited enough."""
-        most_s = min(_waits(said.outcome), event.timeout_s)
+        """What is said of the call once it need not wait any longer: because it may go on, or has waited enough.
+
+        It has waited ``spent_s`` for locks already, and ``elsewhere_s`` for something else.
+        """
+        most_s = min(_waits(said.outcome), event.timeout_s - elsewhere_s)
         until = event.at + most_s  # for the eyes of others; our own patience is no matter of a clock that may be set
-        began_s = anyio.current_time()
+        began_s = anyio.current_time() - spent_s
         joined = False
         try:
             while (refused := _refused(said.outcome)) is not None:
@@ -78,8 +87,8 @@ class Turns:
                     return Judgement(closed, said.read)
                 await self._change(refused, said.read, most_s - waited_s)
                 said = await judge(msgspec.structs.replace(event, at=self._clock()))
-            if (now_s := anyio.current_time()) > began_s:
-                said = _noted(said, now_s - began_s)
+            if (waited_s := anyio.current_time() - began_s) > 0:
+                said = _noted(said, waited_s)
             return said
         finally:
             if joined:
@@ -109,7 +118,9 @@ class Turns:
         await self._store.changed(keys, read, at=at, timeout_s=soon_s)
 
     async def _join(self, outcome: Outcome, refused: Deny, until: float, at: float) -> Outcome | None:
-        """Stand in the list. Gives the refusal where that would close a circle, or where too many stand there."""
+        """Stand in the list. Gives the refusal where that would close a circle, or where too many stand there already,
+        of its own run or of all.
+        """
         event = outcome.event
         assert isinstance(event, CallProposed)
         assert refused.waits is not None
@@ -122,7 +133,7 @@ class Turns:
             mine = next((each for each in queue if each.call == one.call), None)
             if mine is not None:
                 return None  # it stands there, and was looked at when it came
-            if len(queue) >= waits.MOST:
+            if len(queue) >= waits.MOST or sum(each.run == one.run for each in queue) >= waits.OF_ONE_RUN:
                 break
             if (closed := await self._closes(outcome, refused, (*queue, one), read, at)) is not None:
                 return closed
@@ -216,13 +227,13 @@ class Turns:
         """
         at = self._clock()
         read = await self._store.read((locks.held_key(run),), at=at)
-        keys = dict.fromkeys(read.get(locks.held_key(run), ()))
-        if keys:
-            owner = locks.run_owner(run)
-            await self._store.commit([Unlock(key, owner, locks.KEPT_S) for key in keys], EMPTY, None, at=at)
+        if free := locks.given_back(run, read.get(locks.held_key(run))):
+            await self._store.commit(free, EMPTY, None, at=at)
 
 
-_CROWDED: Final = "{tool} was not called: too many calls wait for locks already. Call it again in a while."
+_CROWDED: Final = (
+    "{tool} was not called: too many calls wait for locks already. Call it again in a while, and fewer at once."
+)
 
 
 def _third(held: Sequence[Lock]) -> float:

@@ -22,6 +22,9 @@ from fuseboard.locks import Holder, in_the_way, name_of, run_owner
 MOST: Final = 256
 """Calls that may wait for locks at once. Past that one more is told to come back instead."""
 
+OF_ONE_RUN: Final = MOST // 4
+"""So many of them may be of one run, lest one that calls side by side keeps all others from waiting."""
+
 PERSON: Final = "a person"
 
 Graph = Mapping[str, Sequence[tuple[str, str]]]

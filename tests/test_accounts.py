@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.accounts import SLICES, reserve, settle, standing, throttle, wait_s
+from fuseboard.accounts import SLICES, reserve, settle, standing, stood, throttle, wait_s
 from fuseboard.state import Reserve, Settle, Throttle
 
 AT = 1_790_000_000.0
@@ -142,6 +142,24 @@ def test_active_time_counts_calls_side_by_side_once_and_a_silence_in_part() -> N
     for at, write in [(0, timed("a")), (100, timed("b")), (200, ended("a")), (250, ended("b")), (1000, timed("c"))]:
         account = reserve(account, write, at=at) if isinstance(write, Reserve) else settle(account, write, at=at)
     assert standing(account, at=1000).used["time_s"] == 250 + 60
+
+
+@pytest.mark.parametrize(
+    ("last", "since", "rested"),
+    [
+        pytest.param(90.0, 100.0, 690.0, id="what was thought before the pause still counts"),
+        pytest.param(130.0, 100.0, 700.0, id="a call ended in the middle of it"),
+        pytest.param(100.0, 710.0, 100.0, id="a clock that goes back"),
+    ],
+)
+def test_the_clock_of_a_paused_run_stands(last: float, since: float, rested: float) -> None:
+    account = {"used": {"time_s": 5.0}, "last": last}
+    assert stood(account, since=since, at=700.0) == {**account, "last": rested}
+
+
+@pytest.mark.parametrize("account", [None, {}, {"used": {"calls": 1}}, {"held": {"d": [1e9, {}]}, "last": 1.0}])
+def test_without_a_clock_or_while_a_call_goes_on_nothing_stands(account: Any) -> None:
+    assert stood(account, since=1.0, at=9.0) is None
 
 
 def test_a_clock_that_goes_back_takes_no_time_back() -> None:

@@ -125,6 +125,7 @@ calls = st.builds(
     st.booleans(),
     st.booleans(),
     st.none() | st.just("5 of 8 calls used"),
+    st.integers(0, 4),
 )
 
 
@@ -145,8 +146,15 @@ def test_less_harm_never_scores_higher(call: Evidence) -> None:
 
 @given(calls)
 def test_more_evidence_never_scores_lower(call: Evidence) -> None:
-    for more in ({"unruled": True}, {"listed": False}, {"pressed": "7 of 8 calls used"}, {"seen": NOTHING}):
+    more_yet = {"phrased": call.phrased + 1}
+    for more in ({"unruled": True}, {"listed": False}, {"pressed": "7 of 8 calls used"}, {"seen": NOTHING}, more_yet):
         assert score(call._replace(**more)).total >= score(call).total
+
+
+@given(calls)
+def test_words_in_results_weigh_little_and_on_reads_nothing(call: Evidence) -> None:
+    without = score(call._replace(phrased=0)).total
+    assert score(call).total - without <= (0 if call.effect is Effect.READ else 10)
 
 
 @given(calls, arguments)

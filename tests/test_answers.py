@@ -1,6 +1,6 @@
 """Answers that can be given again: few, and no large ones."""
 
-from fuseboard.answers import ONE_BYTES, Answers
+from fuseboard.answers import MOST, ONE_BYTES, Answers
 from fuseboard.ports import Result
 
 
@@ -29,3 +29,11 @@ def test_the_first_word_of_a_decision_stays() -> None:
     answers.keep("d-1", Result(b"1"))
     answers.keep("d-1", Result(b"2"))
     assert answers.get("d-1") == Result(b"1")
+
+
+def test_small_answers_are_bounded_in_their_number() -> None:
+    answers = Answers()
+    for number in range(MOST + 2):
+        answers.keep(f"d-{number}", Result(b"{}"))
+    assert (answers.get("d-0"), answers.get("d-1")) == (None, None)
+    assert answers.get("d-2") is not None

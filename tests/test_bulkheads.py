@@ -48,6 +48,20 @@ def test_there_are_so_many_places_and_who_has_one_keeps_it() -> None:
     assert [places.enter(asked(id)) for id in ("c", "d")] == [True, False]
 
 
+def test_who_comes_back_goes_at_once_and_its_place_is_counted() -> None:
+    places = Bulkhead(1, 9, 5.0)
+    places.enter(asked("a"))
+    places.leave("a")
+    places.enter(asked("b"))
+    places.come_back(asked("a"))
+    places.come_back(asked("a"))
+    assert places.under_way == 2
+    places.leave("a")
+    assert not places.enter(asked("c"))
+    places.leave("b")
+    assert places.enter(asked("c"))
+
+
 async def test_a_place_goes_to_who_waits_longest() -> None:
     places = Bulkhead(1, 9, 5.0)
     places.enter(asked("a"))
@@ -99,6 +113,17 @@ async def test_nobody_waits_longer_than_the_line_or_the_call_allows(
         await line.joins(asked("b"), most_s)
     assert line.ends == [("b", f"late {late_s:g}")]
     assert places.waiting == 0
+
+
+@pytest.mark.parametrize(("spent_s", "more_s"), [(0.0, 5.0), (3.0, 2.0), (6.0, 0.0)])
+async def test_what_was_waited_before_counts(spent_s: float, more_s: float) -> None:
+    places = Bulkhead(1, 9, 5.0)
+    places.enter(asked("a"))
+    began_s = anyio.current_time()
+    turned = await places.turn(asked("b"), most_s=60.0, spent_s=spent_s)
+    assert round(anyio.current_time() - began_s, 3) == more_s
+    assert turned is not None
+    assert round(turned.waited_s, 3) == spent_s + more_s
 
 
 async def test_the_newest_of_the_run_with_the_most_makes_way() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fuseboard.catalog import Catalog, Definitions, effect_of
 from fuseboard.config import StdioServer
-from fuseboard.events import Effect, Trust
+from fuseboard.events import Effect, Sensitivity, Trust
 from fuseboard.routing import Names
 
 READ, WRITE, DESTRUCTIVE = Effect
@@ -251,3 +251,29 @@ def test_what_is_wrong_with_the_headers_that_a_tool_declares(kind: str, mirrors:
     schema = {"properties": {"a": {"type": kind, "x-mcp-header": "A"}}}
     tool = definitions().page(page({"name": "t", "inputSchema": schema})).tools["t"]
     assert (tool.mirrored is not None, tool.misdeclared) == (mirrors, fault)
+
+
+@pytest.mark.parametrize(("stated", "within"), [(False, ""), (True, "run"), ("principal", "principal")])
+def test_within_what_the_handles_of_a_tool_are_good(stated: bool | str, within: str) -> None:
+    tools = definitions(tools={"t": {"opaque": stated, "quarantine": ["(?i)ignore"]}}).page(page("t", "u")).tools
+    assert tools["t"].opaque == within
+    assert [pattern.source for pattern in tools["t"].quarantine] == ["(?i)ignore"]
+    assert (tools["u"].opaque, tools["u"].quarantine) == ("", ())
+
+
+def test_of_the_flow_of_data_a_tool_is_what_its_operator_says_and_its_upstream_warns_of() -> None:
+    facts = {
+        "send": {"effect": "write", "outward": True},
+        "read_inbox": {"trust": "untrusted", "sensitivity": "secret"},
+    }
+    open_world = {"name": "post", "annotations": {"openWorldHint": True}}
+    known = learnt("send", "read_inbox", "list_all", open_world, trust="internal", sensitivity="internal", tools=facts)
+    send, inbox, other, post = (known.find(name) for name in ("send", "read_inbox", "list_all", "post"))
+    assert send is not None
+    assert inbox is not None
+    assert other is not None
+    assert post is not None
+    assert (send.outward, send.sink, send.stated) == (True, True, {"effect", "outward"})
+    assert (inbox.trust, inbox.sensitivity, inbox.sink) == (Trust.UNTRUSTED, Sensitivity.SECRET, False)
+    assert (other.trust, other.sensitivity, other.stated) == (Trust.INTERNAL, Sensitivity.INTERNAL, frozenset())
+    assert (post.outward, post.sink, post.stated) == (True, True, frozenset())

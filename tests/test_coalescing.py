@@ -17,6 +17,7 @@ from support.virtual_time import anyio_backend
 
 __all__ = ["anyio_backend"]
 
+READ = {"effect": "read"}
 FUSES = pipeline.Fuses(RunLimits(), PrincipalLimits(), retries=Retries())
 
 
@@ -191,6 +192,61 @@ async def test_a_followers_deadline_is_its_own() -> None:
         await anyio.sleep(12.5)
         assert follower.said == "page 2"
         assert not play.board.exchange._sending._reads, "nothing stays behind"
+
+
+async def test_a_leader_whose_caller_has_no_more_time_leaves_the_read_to_the_others() -> None:
+    library, stage = Library(), []
+
+    async def asks_on(asked: Asked) -> Any:
+        meta = {key: value for key, value in asked.value["_meta"].items() if key.startswith("trace")}
+        with pytest.raises(RpcError, match=r"within 5\.4 s; .*; its caller had no more time left"):
+            await stage[0].request("tools/call", {"name": "library__look", "arguments": {"page": 1}, "_meta": meta})
+        return text("in time")
+
+    agent = FakeServer("agent", FakeTool("ask", asks_on), agent=True, timeout="6s")
+    async with playing(agent, library.server(timeout="60s"), fuses=FUSES) as play, anyio.create_task_group() as tasks:
+        client, other = [await play.connect(Era.STATELESS) for _ in range(2)]
+        stage.append(client)
+        asking = Reader(tasks, client, name="agent__ask")
+        await anyio.sleep(1)
+        follower = Reader(tasks, other, name="library__look")
+        await anyio.sleep(20)
+        assert (asking.said, follower.said) == ("in time", "page 2")
+
+
+async def test_all_of_a_followers_waiting_is_within_its_own_deadline() -> None:
+    """However many leaders give up before it: its own call gets what is left."""
+    library = Library()
+    async with playing(library.server(timeout="12s"), fuses=FUSES) as play, anyio.create_task_group() as tasks:
+        leader = Reader(tasks, await play.connect())
+        await anyio.sleep(1)
+        follower = Reader(tasks, await play.connect())
+        await anyio.sleep(8)
+        leader.given_up.cancel()
+        await anyio.sleep(3.5)
+        assert follower.said is None
+        await anyio.sleep(1)
+        assert follower.said is not None
+        assert "did not answer tools/call within 12 s" in follower.said
+
+
+async def test_who_follows_takes_no_place_from_others() -> None:
+    library = Library()
+    server = FakeServer(
+        "library", FakeTool("look", library.look), share="all", parallel=2, queue_wait="1s", tools={"look": READ}
+    )
+    async with playing(server, fuses=FUSES) as play:
+        async with anyio.create_task_group() as tasks:
+            leader, *others = [Reader(tasks, await play.connect()) for _ in range(4)]
+            other = Reader(tasks, await play.connect(), arguments={"page": 2})
+            await anyio.sleep(5)
+            leader.given_up.cancel()
+            await anyio.sleep(20)
+            assert [reader.said for reader in others] == ["page 3"] * 3
+            assert other.said == "page 2"
+        places = play.board.exchange.entrance.bulkheads.at("library") if play.board.exchange.entrance else None
+        assert places is not None
+        assert places.under_way == 0
 
 
 async def test_where_nothing_is_enforced_each_call_is_made() -> None:

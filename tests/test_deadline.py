@@ -5,10 +5,22 @@ import asyncio
 import anyio
 import pytest
 
-from fuseboard.deadline import Deadline, Listening, Watched
+from fuseboard.deadline import Deadline, Listening, Watched, told
+from fuseboard.errors import UpstreamCutShort, UpstreamTimeout
 from fuseboard.ports import Reply, Result
 from fuseboard.scopes import Silent
 from support.virtual_time import anyio_backend  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("had_s", "own_s", "cut_short"),
+    [(60.0, 60.0, False), (54.0, 60.0, False), (30.0, 60.0, False), (29.9, 60.0, True), (0.001, 60.0, True)],
+)
+def test_a_time_that_ran_out_early_is_no_word_on_the_upstream(had_s: float, own_s: float, cut_short: bool) -> None:
+    fault = told(UpstreamTimeout("up", "up did not answer"), had_s=had_s, own_s=own_s)
+    assert isinstance(fault, UpstreamCutShort) is cut_short
+    assert ("its caller had no more time" in fault.message) is cut_short
+    assert fault.upstream == "up"
 
 
 async def within(timeout_s: float, seconds: float) -> str:

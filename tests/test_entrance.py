@@ -10,13 +10,19 @@ import anyio
 import msgspec
 import pytest
 
+from fuseboard.bulkheads import Turned
 from fuseboard.config.guards import PrincipalLimits, RunLimits
-from fuseboard.entrance import fenced
+from fuseboard.entrance import Entrance, fenced
 from fuseboard.era import Era
+from fuseboard.events import CallProposed
 from fuseboard.lock_names import Rule
-from fuseboard.pipeline import Fuses
+from fuseboard.pipeline import Fuses, Outcome
 from fuseboard.ports import Reply
+from fuseboard.settlement import Judgement
+from fuseboard.state import EMPTY
+from fuseboard.verdicts import Allow, Deny, Waits
 from support.fake_server import Asked, FakeServer, FakeTool, echoes, hangs, text
+from support.judging import READ, call
 from support.playbook import FakeClient, Play, playing
 from support.virtual_time import anyio_backend  # noqa: F401
 
@@ -162,6 +168,56 @@ async def test_a_busy_upstream_is_waited_for_and_then_said_to_be_busy() -> None:
         refused = [entry for entry in play.proposed if entry.verdict == "deny"]
         assert [(entry.policy, entry.final) for entry in refused] == [("bulkheads", True)] * 2
         assert len(play.server("files").calls) == 4
+
+
+class Bouncing:
+    """Whoever gets a place finds the lock taken, and whoever gets the lock finds the places taken: two seconds each."""
+
+    def __init__(self) -> None:
+        self.locks = True
+        self.asked: list[tuple[str, float, float]] = []
+
+    def at(self, upstream: str) -> Bouncing:
+        return self
+
+    def enter(self, event: CallProposed) -> bool:
+        return False
+
+    def leave(self, call: str) -> None:
+        pass
+
+    async def turn(self, event: CallProposed, *, most_s: float, spent_s: float) -> Turned | None:
+        self.asked.append(("place", most_s, spent_s))
+        await anyio.sleep(2.0)
+        return Turned(1, 0, spent_s, shed=False) if spent_s >= 10.0 else None
+
+    async def taken(
+        self, event: CallProposed, said: Judgement, judge: Any, *, spent_s: float, elsewhere_s: float
+    ) -> Judgement:
+        self.asked.append(("lock", elsewhere_s, spent_s))
+        await anyio.sleep(2.0)
+        return self.judgement(event, locks=False)
+
+    def judgement(self, event: CallProposed, *, locks: bool = True) -> Judgement:
+        verdict = Deny("locks.held", "in use", waits=Waits({}, 5.0, False)) if locks else Allow()
+        return Judgement(Outcome(verdict, "locks", (), (), event), EMPTY)
+
+
+async def test_what_is_waited_for_locks_and_for_places_in_turn_is_added_up() -> None:
+    """Else a call that never gets both at once would wait for ever, a little for each."""
+    bouncing: Any = Bouncing()
+    event = msgspec.structs.replace(call(READ), timeout_s=60.0)
+
+    async def judge(now: CallProposed) -> Judgement:
+        said: Judgement = bouncing.judgement(now)
+        return said
+
+    entrance = Entrance(bouncing, bouncing, lambda: 0.0, enforce=True)
+    said = await entrance.passed(event, bouncing.judgement(event), judge)
+    assert isinstance(said.outcome.verdict, Deny)
+    assert said.outcome.verdict.rule == "upstream.busy"
+    assert bouncing.asked[:4] == [("lock", 0.0, 0.0), ("place", 58.0, 0.0), ("lock", 2.0, 2.0), ("place", 56.0, 2.0)]
+    assert bouncing.asked[-1] == ("place", 48.0, 10.0)
 
 
 async def test_a_client_that_goes_away_gives_its_place_to_the_next() -> None:

@@ -10,6 +10,7 @@ from fuseboard.errors import (
     FuseboardError,
     ProtocolFault,
     StoreUnavailable,
+    UpstreamCutShort,
     UpstreamFault,
     UpstreamGarbled,
     UpstreamLost,
@@ -40,6 +41,7 @@ OWN = {
         (UpstreamGarbled, UpstreamLost),
         (UpstreamOversize, UpstreamGarbled),
         (UpstreamTimeout, UpstreamFault),
+        (UpstreamCutShort, UpstreamTimeout),
     ],
 )
 def test_each_error_stands_where_the_tree_shows_it(error: type, parent: type) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 import pytest
+from msgspec.structs import replace
 
 from fuseboard import events
 from fuseboard.events import Caller, CallProposed, CallReturned, Effect, Event, Mismatch, Tool, ToolListed, Trust
@@ -50,3 +51,10 @@ def test_rules_match_a_tool_by_its_qualified_name_however_it_is_exposed() -> Non
 def test_the_words_of_effect_and_trust_are_those_of_the_configuration() -> None:
     assert [str(effect) for effect in Effect] == ["read", "write", "destructive"]
     assert [str(trust) for trust in Trust] == ["untrusted", "internal", "trusted"]
+
+
+def test_a_tool_that_is_renamed_goes_by_its_new_name() -> None:
+    tool = Tool("files", "read", "files__read")
+    assert tool.qualified == "files__read"
+    assert replace(tool, name="write").qualified == "files__write"
+    assert tool == Tool("files", "read", "files__read")

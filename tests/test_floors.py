@@ -12,14 +12,16 @@ from support.sources import Source, sources
 
 FLOORS: dict[int, str] = {
     0: "errors events policy ports stated state verdicts",
-    1: "accounts ambiguity answers approvals breakers buckets budgets catalog cedar checkpoint claims cleaning config "
-    "continuations effects era familiarity fingerprints fuses ids lineage listings lock_names locks loops "
-    "param_headers pauses petitions pipeline places policies readings recording refusals results retries reviews "
-    "routing runs schemas spending tasks tokens trace_context truth waits windows wire",
-    2: "attaching bridges bulkheads coalescing deadline entrance exchange gateway holds identity inbox late peer "
-    "questioning scopes sending sessions settlement turns upstreams",
+    1: "accounts ambiguity answers approvals breakers buckets budgets catalog cedar checkpoint claims cleaning "
+    "config confusables continuations copies definitions effects era familiarity fingerprints fuses ids influence "
+    "keying labels lineage listings lock_names locks loops param_headers pauses petitions pins pipeline places policies "
+    "readings recording refusals rest results retries reviews revocation routing runs schemas shadowing sinks spending "
+    "tasks tokens trace_context truth vault waits windows wire",
+    2: "attaching beside bridges bulkheads coalescing deadline entrance exchange gateway holds identity inbox keeping "
+    "late opaque params peer provenance quarantine questioning revoking scopes sending sessions settlement turns "
+    "upstreams",
     3: "adapters",
-    4: "app cli naming __main__",
+    4: "app cli naming pinning storing vaulting __main__",
 }
 """The rooms of each floor: modules and packages directly under ``fuseboard``."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from fuseboard import approvals
+from fuseboard import approvals, locks
+from fuseboard.accounts import TIME, standing
 from fuseboard.adapters.stores.memory import MemoryStore
 from fuseboard.approvals import INDEX, PENDING, Approval, Binding, Unsettled, approval_key
+from fuseboard.budgets import IDLE_S, run_key
 from fuseboard.checkpoint import Note
 from fuseboard.errors import StoreUnavailable
 from fuseboard.inbox import Inbox
 from fuseboard.reviews import RunState, state_key
-from fuseboard.state import EMPTY, Put
+from fuseboard.state import EMPTY, Lock, Push, Put, Reserve, Settle
 from support.judging import DEPLOY, call
 
 AT = 100.0
@@ -95,6 +97,47 @@ async def test_to_resume_a_run_answers_what_was_asked_about_its_pause(store: Mem
     done = await inbox.find(asked.id)
     assert done is not None
     assert (done.status, done.through) == ("approved", "resume")
+
+
+@pytest.mark.parametrize("channel", ["resume", "approve"])
+async def test_the_clock_of_a_run_stands_while_it_waits_for_a_person(store: MemoryStore, channel: str) -> None:
+    """Of the silence around a pause only what was before it counts: ten seconds of twenty minutes."""
+    now = AT
+
+    async def calls(id: str) -> None:
+        reserve = Reserve(run_key("r1"), id, {"calls": 1}, {}, 60.0, 3600.0, idle_s=IDLE_S)
+        settle = Settle(run_key("r1"), id, {"calls": 1}, 3600.0, idle_s=IDLE_S)
+        for write in (reserve, settle):
+            assert await store.commit([write], EMPTY, None, at=now)
+
+    inbox = Inbox(store, lambda: now)
+    await calls("d1")
+    now += 10
+    await inbox.pause("r1", by="ana")
+    asked = await ask(store, approvals.of_pause("r1", await state_of(store)), at=now + 1170)
+    now += 1200
+    if channel == "resume":
+        await inbox.resume("r1", by="ana")
+    else:
+        await inbox.decide(asked.id, approve=True, by="ana", through="cli")
+    await calls("d2")
+    account = (await store.read((run_key("r1"),), at=now)).get(run_key("r1"))
+    assert standing(account, at=now).used == {"calls": 2, TIME: 10.0}
+
+
+@pytest.mark.parametrize(("works", "free"), [(False, True), (True, False)], ids=["idle", "a call is under way"])
+async def test_a_run_that_is_stopped_gives_back_what_it_keeps_locked(
+    store: MemoryStore, inbox: Inbox, works: bool, free: bool
+) -> None:
+    key, mine, other = locks.lock_key("file:/a"), locks.run_owner("r1"), locks.run_owner("r2")
+    shared = [Lock(key, owner, "d1", owner[4:], "t", False, 1, 60.0, 60.0) for owner in (mine, other)]
+    kept = Push(locks.held_key("r1"), key, 64, 60.0)
+    call_under_way = [Reserve(run_key("r1"), "d1", {"calls": 1}, {}, 60.0, 3600.0)] if works else []
+    await known(store, RunState())
+    assert await store.commit([*shared, kept, *call_under_way], EMPTY, None, at=AT)
+    await inbox.stop("r1", by="ana")
+    lock = (await store.read((key,), at=AT)).get(key)
+    assert {one.owner for one in locks.holders(lock, at=AT)} == ({other} if free else {mine, other})
 
 
 async def test_a_store_that_is_closed(store: MemoryStore, inbox: Inbox) -> None:

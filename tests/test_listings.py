@@ -228,3 +228,9 @@ def test_items_of_our_own_stand_behind_the_others_and_take_the_place_of_one_with
 @pytest.mark.parametrize("odd", [b'{ "x" : 1 }', b"[7]", b"null"])
 def test_what_holds_no_list_gets_nothing_of_ours(odd: bytes) -> None:
     assert listings.joined(seen(odd), seen(PAGE)) == odd
+
+
+def test_a_tool_whose_results_are_handles_is_shown_without_what_its_schema_promises() -> None:
+    raw = b'{"tools":[{"name":"a","outputSchema":{},"x":1.10},{"name":"b","outputSchema":{}}]}'
+    page = listings.show(TOOLS, raw, shown=lambda name: True, exposed=str, veiled=lambda name: name == "a")
+    assert page.raw == b'{"tools":[{"name":"a","x":1.10},{"name":"b","outputSchema":{}}]}'

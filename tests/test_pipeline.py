@@ -54,7 +54,7 @@ def arguments(event: Event) -> Mapping[str, Any]:
 
 def test_the_standard_list_shows_its_order() -> None:
     names = [policy.name for policy in pipeline.standard(compile_rules([], "allow"))]
-    assert names == ["exposure", "permissions", "schema"]
+    assert names == ["exposure", "output", "permissions", "schema"]
 
 
 def test_a_proposal_goes_down_the_list_and_a_result_comes_back_up() -> None:

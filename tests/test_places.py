@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fuseboard.places import ledger_path, state_dir
+from fuseboard.places import ledger_path, state_dir, vault_path
 
 HOME = Path.home()
 
@@ -33,3 +33,8 @@ def test_the_ledger_lies_in_the_folder_or_is_named_itself(tmp_path: Path) -> Non
     own = tmp_path / "mine.sqlite"
     own.touch()
     assert ledger_path(own) == own
+
+
+def test_each_ledger_has_a_vault_of_its_own_beside_it(tmp_path: Path) -> None:
+    assert vault_path(tmp_path / "ledger.db") == tmp_path / "vault.db"
+    assert vault_path(tmp_path / "own.db") == tmp_path / "own.db.vault"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from fuseboard import refusals
 from fuseboard.errors import DENIED, LEDGER_UNAVAILABLE
+from fuseboard.events import Substituted
 from fuseboard.ports import Failure, Result
 from fuseboard.verdicts import Deny, Hold
 from support.judging import WRITE, call
@@ -96,3 +98,40 @@ def test_what_was_cleaned_says_so_and_keeps_all_else() -> None:
 def test_an_error_with_data_of_another_form_keeps_it() -> None:
     reply = Failure(b'{"code":1,"message":"m","data":[1]}')
     assert refusals.cleaned(call(WRITE), reply, {"cut": 1}) is reply
+
+
+def test_what_waits_for_a_person_is_named_by_its_handle() -> None:
+    kept = Deny(DENY.rule, DENY.reason, {"quarantine": "q-1"})
+    assert said(kept)["quarantine"] == "q-1"
+
+
+@pytest.mark.parametrize(
+    ("policy", "fault", "quoted"),
+    [("schema", "", False), ("schema", "is not known", True), ("opaque", "", True)],
+    ids=["what a handle stands for", "a handle of nothing", "our own word on handles"],
+)
+def test_what_a_handle_stands_for_is_not_quoted(policy: str, fault: str, quoted: bool) -> None:
+    judged = msgspec.structs.replace(call(WRITE), handles=(Substituted("/n", "fuseboard:h-1", fault),))
+    verdict = Deny("schema.arguments", "The arguments do not fit:\n- /n: found 'secret plan'; expected integer")
+    reply = refusals.of_call(judged, policy, verdict, modern=False)
+    assert (b"secret plan" in reply.raw) is quoted
+
+
+HELD = Deny("locks.held", "write was not called: file:/secret plan is in use (run r-1). Call it in 5 s.", {}, 5.0)
+COPIED = Hold("flow.copied", "A person has to approve it: its argument n is 'secret plan'.", {"approval": "a-1"})
+BROKEN = Deny("rules.error", "Denied it: 'secret plan' is no path.", {"error": "'secret plan' is no path"})
+
+
+@pytest.mark.parametrize(
+    ("policy", "verdict", "then"),
+    [("locks", HELD, "again in 5 s"), ("flow", COPIED, "(a-1)"), ("permissions", BROKEN, "rules.error")],
+)
+def test_whose_first_line_quotes_arguments_says_less_where_a_handle_stands(
+    policy: str, verdict: Deny | Hold, then: str
+) -> None:
+    plain = call(WRITE)
+    judged = msgspec.structs.replace(plain, handles=(Substituted("/n", "fuseboard:h-1", ""),))
+    assert b"secret plan" in refusals.of_call(plain, policy, verdict, modern=False).raw
+    text = refusals.of_call(judged, policy, verdict, modern=False).raw.decode()
+    assert "secret plan" not in text
+    assert then in text

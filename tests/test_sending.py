@@ -158,6 +158,28 @@ async def test_an_agent_is_not_silent_while_those_that_it_asked_are_heard() -> N
         assert round(anyio.current_time() - began_s, 3) == 41.0
 
 
+@pytest.mark.parametrize(
+    ("allowed", "whose"), [("10m", "caller"), ("10s", "upstream")], ids=["its caller's", "nearly its own"]
+)
+async def test_whose_time_it_was_that_ran_out(allowed: str, whose: str) -> None:
+    """An agent that has ten seconds asks a tool that may take ten minutes, or ten seconds as well."""
+
+    async def asks_on(asked: Asked) -> Any:
+        meta = {key: value for key, value in asked.value["_meta"].items() if key.startswith("trace")}
+        with pytest.raises(RpcError, match=r"within 9 s"):
+            await stage[0].request("tools/call", {"name": "tool__act", "_meta": meta})
+        return text("in time")
+
+    agent = FakeServer("agent", FakeTool("ask", asks_on), agent=True, timeout="10s")
+    tool = FakeServer("tool", FakeTool("act", _speaks()), timeout=allowed)
+    stage: list[Any] = []
+    async with playing(agent, tool, fuses=fuses()) as play:
+        stage.append(await play.connect(Era.STATELESS))
+        assert (await stage[0].call("agent__ask"))["content"][0]["text"] == "in time"
+        said = [check["facts"] for entry in play.concluded for check in entry.checks if check["policy"] == "truth"]
+        assert [(one["whose"], one["weight"]) for one in said] == [(whose, 1.0 if whose == "upstream" else 0.0)]
+
+
 async def test_a_call_that_waited_on_its_way_in_keeps_to_its_caller_s_time() -> None:
     """What is left of the caller's time is counted when the call is sent, not when it was proposed."""
 

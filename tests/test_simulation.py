@@ -113,7 +113,7 @@ def _charged_without_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
         now = settle(account, write, at=at)
         return accounts._charge(dict(now), write.amounts, at, write.window_s)
 
-    monkeypatch.setattr(table.accounts, "settle", charges)
+    monkeypatch.setitem(table._AFTER, Settle, charges)
 
 
 def _faults_are_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def _held_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
         alone = taken(None, write, at=at)
         return {**alone, "held": {**lock["held"], **alone["held"]}} if alone is not None else None
 
-    monkeypatch.setattr(table.locks, "taken", takes)
+    monkeypatch.setitem(table._AFTER, Lock, takes)
     monkeypatch.setattr("fuseboard.policies.locks.locks.in_the_way", lambda *args, **named: ())
 
 

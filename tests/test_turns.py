@@ -244,6 +244,16 @@ async def test_too_many_that_wait_are_told_to_come_back(monkeypatch: pytest.Monk
         assert seen.ended["3"] == 0.3
 
 
+async def test_one_run_cannot_keep_all_others_from_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waits, "OF_ONE_RUN", 2)
+    async with files(write_1=ON_FILE) as play:
+        greedy, other = await strangers(play, 2)
+        many = [(f"{n}", greedy, "write_1", n / 10, "/a") for n in range(5)]
+        seen = await together(*many, ("other", other, "write_1", 0.5, "/a"))
+        assert [seen.rule(f"{n}") for n in range(5)] == [None, None, None, "locks.crowded", "locks.crowded"]
+        assert (seen.rule("other"), seen.ended["other"]) == (None, 4.0)
+
+
 async def test_a_trusted_upstream_gets_rising_tokens() -> None:
     async with files(write_0=ON_FILE, read_0=SHARED) as play:
         client = await play.connect(Era.STATELESS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TextIO, TypeAlias, cast
 
@@ -88,6 +89,7 @@ class _Tale:
         self._watch = watch
         self._act = act
         self._tasks = tasks
+        self._told = secrets.token_hex(4)  # what an earlier telling left behind is none of its other agents' business
         self._answers: list[Answer] = []
         self._aside: tuple[Call, anyio.Event] | None = None
 
@@ -111,22 +113,26 @@ class _Tale:
             if self._aside is not None:
                 await self._aside[1].wait()
             return Answer()
-        return await take(self._client, step, self._answers[-1] if self._answers else Answer())
+        return await take(self._client, step, self._answers[-1] if self._answers else Answer(), self._told)
 
     async def _later(self, step: Call, place: int, came: anyio.Event) -> None:
-        self._answers[place] = await take(self._client, step, Answer())
+        self._answers[place] = await take(self._client, step, Answer(), self._told)
         self._watch.ended(step, self._answers[place])
         came.set()
 
 
-async def take(client: Client, step: Look | Call, before: Answer) -> Answer:
-    """Take one step. ``before`` is the answer to the step before it, which a mending call reads."""
+async def take(client: Client, step: Look | Call, before: Answer, told: str = "") -> Answer:
+    """Take one step. ``before`` is the answer to the step before it, which a mending call reads.
+
+    Another agent's run is named by it and by what tells this telling from others, ``told``.
+    """
     if not isinstance(step, Call):
         return Answer(tools=await _looked(client, step))
     arguments = mended(before, step.arguments) if step.mends else step.arguments
     try:
-        meta = cast("RequestParamsMeta", {META_KEY: step.by}) if step.by else None  # keys of others are open to it
-        result = await client.call_tool(step.tool, dict(arguments), meta=meta)
+        meta = {META_KEY: f"{step.by}-{told}"} if step.by else None
+        # keys of others are open to it, which its type does not say
+        result = await client.call_tool(step.tool, dict(arguments), meta=cast("RequestParamsMeta | None", meta))
     except MCPError as error:
         data = error.data if isinstance(error.data, dict) else {}
         return Answer(error.message, arguments=arguments, decision=data.get(DECISION), failed=True)

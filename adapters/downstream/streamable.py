@@ -63,6 +63,8 @@ class Streamable:
             return None
         if isinstance(body, Refusal):
             return await refuse(http.send, body)
+        if session is not None and session.id not in self._sessions:
+            return await refuse(http.send, _UNKNOWN)  # it ended while its message was on the way
         try:
             frame = frames.decode(body, depth=self._limits.depth)
         except ProtocolFault as fault:
@@ -145,6 +147,7 @@ class Streamable:
                 session.negotiated(reply)
         finally:
             self._ended(session, request.id)
+            session.touched_s = _now_s()  # slow upstreams can take longer over it than a session may be idle
             if not opened:
                 self._end(session)
         return await call.conclude(reply)

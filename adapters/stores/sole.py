@@ -9,7 +9,7 @@ from typing import Final
 from fuseboard.adapters.stores.leases import PREFIX, Leases
 from fuseboard.adapters.stores.table import Table
 
-_REMEMBERED: Final = 8192
+_REMEMBERED: Final = 4096
 
 
 class Sole:

@@ -6,8 +6,8 @@ expired and was made anew never looks unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -28,8 +28,6 @@ from fuseboard.state import (
     Write,
 )
 
-REFUSED: Final = object()
-_Valued: TypeAlias = Add | Push | Put | Reserve | Settle | Throttle | Draw | Lock | Unlock
 _SWEEP_EVERY = 1024
 
 
@@ -89,18 +87,21 @@ class Table:
         changed: dict[str, Cell] = {}
         for write in writes:
             key = write.key
-            if type(write) is Put and self._changed_since(read, key, at):
-                return None
             cell = changed.get(key) or cells.get(key)
             if cell is not None and at >= cell.expires_at:
                 cell = None
-            if isinstance(write, Expire):
+            if type(write) is Expire:
                 if cell is not None:
                     changed[key] = Cell(cell.value, version, min(cell.expires_at, at + write.ttl_s))
                 continue
-            value = _written(cell.value if cell is not None else None, write, at)
-            if value is REFUSED:
-                return None
+            if type(write) is Put:
+                if self._changed_since(read, key, at):
+                    return None
+                value = write.value
+            else:
+                value = _AFTER[type(write)](cell.value if cell is not None else None, write, at=at)
+                if value is None:
+                    return None
             changed[key] = Cell(value, version, at + write.ttl_s)
         self._version = version
         for key, cell in changed.items():
@@ -108,7 +109,9 @@ class Table:
                 cells[key] = cell
             else:  # asked to end at once
                 cells.pop(key, None)
-        self._sweep(len(changed), at)
+        self._sweep_in -= len(changed)
+        if self._sweep_in <= 0:
+            self._sweep(at)
         return changed
 
     def _live(self, key: str, at: float) -> Cell | None:
@@ -120,45 +123,40 @@ class Table:
         cell = self._live(key, at)
         return (cell.version if cell else 0) != read.versions.get(key, 0)
 
-    def _sweep(self, writes: int, at: float) -> None:
+    def _sweep(self, at: float) -> None:
         """Drop the expired, at a cost of O(1) a write: a sweep of n cells comes at the earliest after n writes."""
-        self._sweep_in -= writes
-        if self._sweep_in <= 0:
-            self._cells = {key: cell for key, cell in self._cells.items() if at < cell.expires_at}
-            self._sweep_in = max(_SWEEP_EVERY, len(self._cells))
+        self._cells = {key: cell for key, cell in self._cells.items() if at < cell.expires_at}
+        self._sweep_in = max(_SWEEP_EVERY, len(self._cells))
 
 
-def _written(before: Any, write: _Valued, at: float) -> Any:
-    """The value after a write, :data:`REFUSED` where a ceiling or a rate does not let it be written."""
-    match write:  # what each call writes is asked for first
-        case Settle():
-            return accounts.settle(before, write, at=at)
-        case Reserve():
-            account = accounts.reserve(before, write, at=at)
-            return REFUSED if account is None else account
-        case Push():
-            return _tail([] if before is None else before, write)
-        case Put(value=value):
-            return value
-        case Add(amount=amount, ceiling=ceiling):
-            after = (0 if before is None else before) + amount
-            # A refund is never refused, not even above a ceiling that was lowered meanwhile.
-            return REFUSED if amount > 0 and ceiling is not None and after > ceiling else after
-        case Throttle():
-            arrival = accounts.throttle(before, write, at=at)
-            return REFUSED if arrival is None else arrival
-        case Draw():
-            bucket = buckets.drawn(before, write, at=at)
-            return REFUSED if bucket is None else bucket
-        case Lock():
-            lock = locks.taken(before, write, at=at)
-            return REFUSED if lock is None else lock
-        case Unlock():
-            return locks.released(before, write)
-
-
-def _tail(items: Any, push: Push) -> list[Any]:
-    if not isinstance(items, list):
-        raise TypeError(f"{push.key} holds no tail to push to")
+def _pushed(before: Any, write: Push, *, at: float) -> list[Any]:
+    if before is None:
+        before = []
+    elif not isinstance(before, list):
+        raise TypeError(f"{write.key} holds no tail to push to")
     # A new list each time: snapshots and the writer thread still hold the old one.
-    return [*items, push.item][-push.keep :] if push.keep > 0 else []
+    return [*before, write.item][-write.keep :] if write.keep > 0 else []
+
+
+def _added(before: Any, write: Add, *, at: float) -> Any:
+    after = (0 if before is None else before) + write.amount
+    # A refund is never refused, not even above a ceiling that was lowered meanwhile.
+    return None if write.amount > 0 and write.ceiling is not None and after > write.ceiling else after
+
+
+def _unlocked(before: Any, write: Unlock, *, at: float) -> Any:
+    return locks.released(before, write)
+
+
+_AFTER: Final[Mapping[type[Write], Callable[..., Any]]] = {
+    Settle: accounts.settle,
+    Reserve: accounts.reserve,
+    Push: _pushed,
+    Add: _added,
+    Throttle: accounts.throttle,
+    Draw: buckets.drawn,
+    Lock: locks.taken,
+    Unlock: _unlocked,
+}
+"""The value after a write, by its kind; ``None`` where a ceiling or a rate does not let it be written. A ``Put`` is its
+own value, be it ``None``."""

@@ -13,6 +13,7 @@ EVENT_BYTES: Final = 64 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _FIELDS: Final = frozenset({b"data", b"event", b"id", b"retry"})
 _RETRY_DIGITS: Final = 9
+_HEAD_BYTES: Final = 1024
 
 
 class Event(NamedTuple):
@@ -77,6 +78,13 @@ class EventParser:
         self._bound(len(self._partial))
         return events
 
+    def head(self) -> bytes:
+        """How the data of the event began that is not finished."""
+        if self._data:
+            return self._data[0][:_HEAD_BYTES]
+        name, _, value = bytes(self._partial[:_HEAD_BYTES]).partition(b":")
+        return value.removeprefix(b" ") if name == b"data" else b""
+
     def _line(self, line: bytes | bytearray, events: list[Event]) -> None:
         if self._first_line:
             self._first_line = False
@@ -92,8 +100,8 @@ class EventParser:
         # A line may hold megabytes: its value is copied once.
         value = bytes(memoryview(line)[name_bytes + (2 if line[colon + 1 : colon + 2] == b" " else 1) :])
         if field == b"data":
+            self._data.append(value)  # first, so that :meth:`head` has it
             self._bound(len(value) + 1)
-            self._data.append(value)
             self._data_bytes += len(value) + 1
         elif field == b"event":
             self._bound(len(value))

@@ -45,6 +45,8 @@ class HttpLink:
         self._stamps.update({"Accept": f"{JSON}, {EVENTS}", "Content-Type": JSON, "MCP-Protocol-Version": REVISION})
         self._open = True
         self._next_id = 0
+        self._astray: set[bytes] = set()
+        """The requests on whose streams there came the response to another."""
 
     @property
     def open(self) -> bool:
@@ -87,6 +89,8 @@ class HttpLink:
         except BaseException:  # Cancellation above all: the upstream sees its stream closed at once.
             response.close()
             raise
+        finally:
+            self._astray.discard(id)
 
     async def _answer(self, response: HttpResponse, id: bytes, scope: Scope) -> Reply:
         if response.status >= 400:
@@ -129,8 +133,15 @@ class HttpLink:
         scope.stream()
         reply = await self._read_events(response, EventParser(limit_bytes=self._wire.limit_bytes), id, scope)
         if reply is None:
-            raise UpstreamLost(self._wire.name, f"{self._wire.name} ended its stream before it answered")
+            raise self._ended_early(id)
         return reply
+
+    def _ended_early(self, id: bytes) -> UpstreamLost:
+        """All has come that was to come, without the response to ``id``."""
+        name = self._wire.name
+        if id in self._astray:
+            return UpstreamGarbled(name, f"{name} answered with a message that is not the response")
+        return UpstreamLost(name, f"{name} ended its stream before it answered")
 
     async def _read_events(
         self, response: HttpResponse, parser: EventParser, id: bytes | None, scope: Scope | None
@@ -160,8 +171,12 @@ class HttpLink:
                 self._wire.name, f"{self._wire.name} sent a broken message: {fault.message}"
             ) from fault
         if isinstance(frame, Response):
-            mine = frame.id == id or (frame.id is None and isinstance(frame.reply, Failure))
-            return frame.reply if mine and id is not None else None
+            if id is None:
+                return None
+            if frame.id == id or (frame.id is None and isinstance(frame.reply, Failure)):
+                return frame.reply
+            self._astray.add(id)
+            return None
         self._aside(frame, id, scope)
         return None
 

@@ -200,7 +200,7 @@ class SessionLink(HttpLink):
             reply = await self._continue(parser, id, scope)
             attempt = 0 if parser.dispatched > seen else attempt + 1
         if reply is None:
-            raise UpstreamLost(self._wire.name, f"{self._wire.name} ended its stream before it answered")
+            raise self._ended_early(id)
         return reply
 
     async def _listen(self, cancel: anyio.CancelScope) -> None:

@@ -17,17 +17,9 @@ from fuseboard.adapters.upstream.connection import Response
 from fuseboard.adapters.upstream.events import Event, EventParser, EventTooLarge
 from fuseboard.adapters.upstream.pool import HttpPool
 from fuseboard.adapters.upstream.wire import BODY_BYTES, EVENTS, JSON, Wire, content_type, same_origin
-from fuseboard.errors import (
-    UPSTREAM_LOST,
-    ProtocolFault,
-    Undelivered,
-    UpstreamFault,
-    UpstreamLost,
-    UpstreamThrottled,
-    UpstreamUnreachable,
-)
+from fuseboard.errors import Undelivered, UpstreamFault, UpstreamLost, UpstreamUnreachable
 from fuseboard.peer import Peer
-from fuseboard.ports import Inbound, Reply, Request, Scope
+from fuseboard.ports import Inbound, Reply, Scope
 from fuseboard.wire import frames
 
 ENDPOINT_TIMEOUT_S: Final = 10.0
@@ -171,6 +163,8 @@ class SseLink:
                 for event in parser.feed(chunk):
                     self._take(event)
         except EventTooLarge:
+            # Whose answer it was is told that; for all others under way the connection is lost.
+            self._peer.dropped(parser.head(), f"a message of more than {self._wire.limit_bytes:,} bytes was dropped")
             self._refusal = str(self._wire.too_large())
 
     def _take(self, event: Event) -> None:
@@ -230,12 +224,7 @@ class SseLink:
             self._peer.undelivered(id, reason)
 
     def _fail(self, frame: bytes, fault: UpstreamFault) -> None:
-        """One message was refused: what it asked will never be answered, so it is answered here."""
+        """One message was refused: what it asked will never be answered."""
         _log.debug("a message was refused: %s", fault)
-        try:
-            sent = frames.decode(frame)
-        except ProtocolFault:
-            return
-        if isinstance(sent, Request):
-            code = fault.code if isinstance(fault, UpstreamThrottled) else UPSTREAM_LOST
-            self._peer.receive(frames.response(sent.id, frames.failure(code, fault.message)))
+        if (id := frames.asked_id(frame)) is not None:
+            self._peer.failed(id, fault)

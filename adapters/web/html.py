@@ -32,17 +32,19 @@ POLICY: Final = (
 LONGEST_SAY: Final = 1000
 
 
-def listed(pending: Sequence[Approval]) -> bytes:
-    """What waits. Asked for again every few seconds, without a script."""
+def listed(pending: Sequence[Approval], withheld: str = "") -> bytes:
+    """What waits. Asked for again every few seconds, without a script. ``withheld`` is a table that is safe to show."""
+    if not pending and withheld:
+        return sheet("Waiting for you", withheld, refresh_s=5)
     if not pending:
-        return _page("Nothing waits for you", "<p>Nothing waits for you.</p>", refresh_s=5)
+        return sheet("Nothing waits for you", "<p>Nothing waits for you.</p>", refresh_s=5)
     rows = "".join(
-        f'<tr><td><a href="/approvals/{_text(one.id)}">{_text(one.id)}</a></td><td>{_subject(one)}</td>'
-        f"<td>{_text(one.why)}</td><td>{_time(one.expires_at)}</td></tr>"
+        f'<tr><td><a href="/approvals/{safe(one.id)}">{safe(one.id)}</a></td><td>{_subject(one)}</td>'
+        f"<td>{safe(one.why)}</td><td>{when(one.expires_at)}</td></tr>"
         for one in pending
     )
     head = "<tr><th>id</th><th>what</th><th>why</th><th>open until</th></tr>"
-    return _page("Waiting for you", f"<table>{head}{rows}</table>", refresh_s=5)
+    return sheet("Waiting for you", f"<table>{head}{rows}</table>{withheld}", refresh_s=5)
 
 
 def one(approval: Approval, mark: str, *, at: float, note: Note | None = None) -> bytes:
@@ -53,26 +55,28 @@ def one(approval: Approval, mark: str, *, at: float, note: Note | None = None) -
     if binding.resumes:
         facts = [("run", binding.run), ("why", approval.why)]
         facts += [("in the agent's own words", line) for line in (note.lines() if note is not None else ())]
-    listing = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts if value)
-    times = f"<dt>asked</dt><dd>{_time(approval.created_at)}</dd><dt>until</dt><dd>{_time(approval.expires_at)}</dd>"
-    shown = "" if binding.resumes else f"<h2>Arguments</h2><pre>{_text(approval.arguments)}</pre>"
+    listing = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in facts if value)
+    times = f"<dt>asked</dt><dd>{when(approval.created_at)}</dd><dt>until</dt><dd>{when(approval.expires_at)}</dd>"
+    shown = (
+        "" if binding.resumes or not approval.arguments else f"<h2>Arguments</h2><pre>{safe(approval.arguments)}</pre>"
+    )
     form = _form(approval, mark) if approval.status == PENDING and at < approval.expires_at else _answered(approval)
-    return _page(approval.id, f"<p>{_subject(approval)}</p><dl>{listing}{times}</dl>{shown}{form}{_BACK}")
+    return sheet(approval.id, f"<p>{_subject(approval)}</p><dl>{listing}{times}</dl>{shown}{form}{BACK}")
 
 
 def said(title: str, text: str, *, back: str | None = None) -> bytes:
     """A plain message; ``back`` is a path of ours to go on to."""
-    link = f'<p><a href="{_text(back)}">Go on</a></p>' if back else ""
-    return _page(title, f"<p>{_text(text)}</p>{link}")
+    link = f'<p><a href="{safe(back)}">Go on</a></p>' if back else ""
+    return sheet(title, f"<p>{safe(text)}</p>{link}")
 
 
-_BACK: Final = '<p><a href="/approvals">All that waits</a></p>'
+BACK: Final = '<p><a href="/approvals">All that waits</a></p>'
 
 
 def _form(approval: Approval, mark: str) -> str:
     return (
-        f'<form method="post" action="/approvals/{_text(approval.id)}">'
-        f'<input type="hidden" name="mark" value="{_text(mark)}">'
+        f'<form method="post" action="/approvals/{safe(approval.id)}">'
+        f'<input type="hidden" name="mark" value="{safe(mark)}">'
         f'<input type="hidden" name="serial" value="{approval.serial}">'
         f'<label>Reason, told to the agent where you reject<textarea name="say" maxlength="{LONGEST_SAY}"></textarea>'
         '</label><button name="decision" value="approve">Approve once</button>'
@@ -83,32 +87,35 @@ def _form(approval: Approval, mark: str) -> str:
 def _answered(approval: Approval) -> str:
     if approval.status == PENDING:
         return "<p>This has expired. The agent has to ask again.</p>"
-    by = f" by {_text(approval.by)}" if approval.by else ""
-    say = f": {_text(approval.say)}" if approval.say else ""
+    by = f" by {safe(approval.by)}" if approval.by else ""
+    say = f": {safe(approval.say)}" if approval.say else ""
     status, since = ("approved", ", and used since") if approval.status == SPENT else (approval.status, "")
-    return f"<p>{_text(status)}{by}{say}{since}</p>"
+    return f"<p>{safe(status)}{by}{say}{since}</p>"
 
 
 def _subject(approval: Approval) -> str:
     if approval.binding.resumes:
-        return f"Let run {_text(approval.binding.run)} go on"
+        return f"Let run {safe(approval.binding.run)} go on"
     kind = ' class="destructive"' if approval.effect == "destructive" else ""
-    return f"Call {_text(approval.tool)} <span{kind}>({_text(approval.effect)})</span>"
+    return f"Call {safe(approval.tool)} <span{kind}>({safe(approval.effect)})</span>"
 
 
-def _page(title: str, body: str, *, refresh_s: int | None = None) -> bytes:
+def sheet(title: str, body: str, *, refresh_s: int | None = None) -> bytes:
+    """A whole page. Whatever of a stranger stands in ``body`` went through :func:`safe`."""
     refresh = f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{refresh}<title>{_text(title)} - fuseboard</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{_text(title)}</h1>{body}</body></html>"
+        f"{refresh}<title>{safe(title)} - fuseboard</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{safe(title)}</h1>{body}</body></html>"
     ).encode(errors="replace")
 
 
-def _text(value: object) -> str:
+def safe(value: object) -> str:
+    """Any text as text: nothing in it is markup, and what nobody sees is escaped."""
     return escape(visible(str(value)))
 
 
-def _time(at: float) -> str:
+def when(at: float) -> str:
+    """Unix seconds as the local date and time."""
     return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -13,15 +13,18 @@ from urllib.parse import parse_qs, urlsplit
 
 from fuseboard.adapters.web import html
 from fuseboard.adapters.web.door import Door, Visitor
+from fuseboard.adapters.web.withheld import Withheld
 from fuseboard.approvals import Unsettled
 from fuseboard.errors import StoreUnavailable
 from fuseboard.inbox import Inbox
+from fuseboard.quarantine import Unknown
 
 ROOT: Final = "/approvals"
 BODY_BYTES: Final = 16_384
 
 _Message: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
+_Fields: TypeAlias = dict[str, list[str]]
 _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 
 _HEADERS: Final = (
@@ -53,23 +56,32 @@ class Pages:
     """The ASGI application for :data:`ROOT` and below.
 
     ``operator`` is who answers here, as the trace will say. ``anywhere`` lets in others than this machine's own.
+    ``withheld`` are the results that wait for a person, where any are kept.
     """
 
     def __init__(
-        self, inbox: Inbox, door: Door, now: Callable[[], float], *, operator: str, anywhere: bool = False
+        self,
+        inbox: Inbox,
+        door: Door,
+        now: Callable[[], float],
+        *,
+        operator: str,
+        anywhere: bool = False,
+        withheld: Withheld | None = None,
     ) -> None:
         self._inbox = inbox
         self._door = door
         self._now = now
         self._operator = operator
         self._anywhere = anywhere
+        self._withheld = withheld
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         try:
             status, body, headers = await self._answer(scope, receive)
         except Answer as answer:
             status, body, headers = answer.status, answer.page, ()
-        except Unsettled as fault:
+        except (Unsettled, Unknown) as fault:
             status, body, headers = 409, html.said("Not any more", str(fault), back=ROOT), ()
         except StoreUnavailable:
             text = "The ledger cannot be read or written; the log of the proxy says more."
@@ -92,12 +104,18 @@ class Pages:
         if visitor is None:
             raise Answer(401, "Who are you?", _CLOSED, back=path if _is_ours(path) else ROOT)
         if path == ROOT and scope["method"] == "GET":
-            return 200, html.listed(await self._inbox.pending()), ()
+            withheld = await self._withheld.table() if self._withheld is not None else ""
+            return 200, html.listed(await self._inbox.pending(), withheld), ()
         if not _is_ours(path) or path == ROOT:
             raise Answer(404, "Nothing is here", "There is no such page.", back=ROOT)
         id = path.removeprefix(ROOT + "/")
         if scope["method"] == "POST":
-            return await self._decide(id, visitor, headers, receive)
+            form = await _form(headers, receive)
+            if self._withheld is not None and self._withheld.owns(id):
+                return await self._judge(id, visitor, form, self._withheld)
+            return await self._decide(id, visitor, form)
+        if self._withheld is not None and self._withheld.owns(id):
+            return 200, await self._withheld.one(id, visitor, query.get("from", ["0"])[-1]), ()
         return await self._show(id, visitor)
 
     def _enter(self, path: str, token: str) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
@@ -116,16 +134,20 @@ class Pages:
         note = await self._inbox.checkpoint(approval.binding.run) if approval.binding.resumes else None
         return 200, html.one(approval, mark, at=self._now(), note=note), ()
 
-    async def _decide(
-        self, id: str, visitor: Visitor, headers: dict[bytes, str], receive: _Receive
+    async def _judge(
+        self, id: str, visitor: Visitor, form: _Fields, withheld: Withheld
     ) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
-        if urlsplit(headers.get(b"origin", "")).netloc.lower() != headers.get(b"host", "?").lower():
-            raise Answer(403, "Not from there", "An answer must come from a page of ours (Origin).")
-        if headers.get(b"sec-fetch-site", "same-origin") != "same-origin":
-            raise Answer(403, "Not from there", "An answer must come from a page of ours (Sec-Fetch-Site).")
-        if headers.get(b"content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-            raise Answer(415, "Not so", "An answer is a form.")
-        form = parse_qs((await _body(receive)).decode(errors="replace"), max_num_fields=16)
+        decision, mark = (form.get(name, [""])[-1] for name in ("decision", "mark"))
+        if not visitor.marked(id, mark):
+            raise Answer(403, "Not from there", "An answer must come from a page of ours (CSRF).", back=ROOT)
+        if decision not in ("release", "drop"):
+            raise Answer(400, "Not so", "Release or drop.", back=ROOT)
+        await withheld.decide(id, decision, by=self._operator)
+        return 303, b"", ((b"location", ROOT.encode()),)
+
+    async def _decide(
+        self, id: str, visitor: Visitor, form: _Fields
+    ) -> tuple[int, bytes, tuple[tuple[bytes, bytes], ...]]:
         decision, serial, mark = (form.get(name, [""])[-1] for name in ("decision", "serial", "mark"))
         if not visitor.marked(f"{id}.{serial}", mark):
             raise Answer(403, "Not from there", "An answer must come from a page of ours (CSRF).", back=ROOT)
@@ -140,6 +162,17 @@ class Pages:
             serial=int(serial),
         )
         return 303, b"", ((b"location", f"{ROOT}/{id}".encode()),)
+
+
+async def _form(headers: dict[bytes, str], receive: _Receive) -> _Fields:
+    """What was sent by a form of ours, in the operator's own browser."""
+    if urlsplit(headers.get(b"origin", "")).netloc.lower() != headers.get(b"host", "?").lower():
+        raise Answer(403, "Not from there", "An answer must come from a page of ours (Origin).")
+    if headers.get(b"sec-fetch-site", "same-origin") != "same-origin":
+        raise Answer(403, "Not from there", "An answer must come from a page of ours (Sec-Fetch-Site).")
+    if headers.get(b"content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise Answer(415, "Not so", "An answer is a form.")
+    return parse_qs((await _body(receive)).decode(errors="replace"), max_num_fields=16)
 
 
 async def _body(receive: _Receive) -> bytes:

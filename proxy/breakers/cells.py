@@ -62,7 +62,7 @@ class Cells:
     @property
     def outcomes(self) -> Sequence[Any]:
         tail = self._state.get(tails.tool_key(self._tool), _NONE)
-        return tail if self.event is None else [*tail, tails.outcome(self.event)]
+        return tail if self.event is None else [*tail, tails.outcome(self.event)][-tails.OUTCOMES :]
 
     @property
     def fails(self) -> bool:

@@ -24,21 +24,23 @@ class Wants:
     args: frozenset[str] | None = frozenset()
     labels: bool = False
     approved: bool = False
+    copied: bool = False
 
     def __or__(self, other: Wants) -> Wants:
         args = None if self.args is None or other.args is None else self.args | other.args
-        return Wants(args, self.labels or other.labels, self.approved or other.approved)
+        approved = self.approved or other.approved
+        return Wants(args, self.labels or other.labels, approved, self.copied or other.copied)
 
     @property
     def of_the_call(self) -> bool:
         """Whether two calls of one tool by one caller can differ in it."""
-        return self.labels or self.args is None or bool(self.args)
+        return self.labels or self.copied or self.args is None or bool(self.args)
 
 
 def wants(node: Node) -> Wants:
     """What the expression or policy ``node`` reads of the call's context."""
     if node == _CONTEXT:
-        return Wants(None, True, True)
+        return Wants(None, True, True, True)
     if isinstance(node, Mapping):
         for operator in (".", "has"):
             if operator in node and isinstance(node[operator], Mapping) and "attr" in node[operator]:
@@ -53,7 +55,8 @@ def _of_attribute(left: Node, attribute: str, operator: str) -> Wants:
     if left == _CONTEXT:
         # `context has labels` is true whatever the call: only reading depends on it.
         named = attribute if operator == "." else ""
-        return Wants(None if named == "args" else frozenset(), named == "labels", named == "approved")
+        args: frozenset[str] | None = None if named == "args" else frozenset()
+        return Wants(args, named == "labels", named == "approved", named == "copied_from")
     if left == _ARGS:
         return Wants(frozenset({attribute}))
     return wants(left)

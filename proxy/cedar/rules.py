@@ -21,7 +21,7 @@ from fuseboard.cedar.ast import names_principal, unconditional
 from fuseboard.cedar.paths import canonical_uri, spelt_out, veiled
 from fuseboard.cedar.slice import ERROR_RULE, Held, Respelled, Ruling, Settled, Slice
 from fuseboard.cedar.text import DEFAULT_ID, Decide, RuleLike, comment, default_policy, rule_policies
-from fuseboard.events import Caller, Tool
+from fuseboard.events import Caller, CallProposed, Tool
 
 if TYPE_CHECKING:
     import cedarpy
@@ -82,6 +82,7 @@ class RuleSet:
         self.findings = tuple(findings)
         self._policies = {f"p{number}": policy for number, policy in enumerate(policies)}
         self._names_principal = any(names_principal(policy.node) for policy in policies)
+        self._asks_origin = any(policy.wants.labels or policy.wants.copied for policy in policies)
         self._unruled = None if policies else Settled(Ruling(default, DEFAULT_ID))
         # Pure functions of what is immutable: remembering them keeps no state between calls.
         self._heads = lru_cache(1)(self._head_set)
@@ -93,6 +94,10 @@ class RuleSet:
     def empty(self) -> bool:
         """Whether there is nothing but the default."""
         return self._unruled is not None
+
+    def traces(self, event: CallProposed) -> bool:
+        """Whether a rule asks where this call comes from. Others pay nothing for those that do."""
+        return self._asks_origin and self.slice(event.caller, event.method, event.tool).traces
 
     @property
     def tells_callers_apart(self) -> bool:

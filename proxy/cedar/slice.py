@@ -53,6 +53,9 @@ class Settled:
         self._ruling = ruling
         self._approved = replace(ruling, decide="allow") if ruling.decide == "ask" else ruling
 
+    traces = False
+    """Whether a rule asks where the call comes from."""
+
     def canonical(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return arguments
 
@@ -60,7 +63,12 @@ class Settled:
         return arguments
 
     def decide(
-        self, arguments: Mapping[str, Any], labels: Collection[str] = _NO_LABELS, *, approved: bool = False
+        self,
+        arguments: Mapping[str, Any],
+        labels: Collection[str] = _NO_LABELS,
+        *,
+        copied: Collection[str] = _NO_LABELS,
+        approved: bool = False,
     ) -> Ruling:
         return self._approved if approved else self._ruling
 
@@ -81,6 +89,7 @@ class Slice:
         self._ask_cedar = ask
         self._remember = remember
         self._wants = _wanted(policies)
+        self.traces = self._wants.labels or self._wants.copied
         self._decimals = frozenset(name for policy in policies.values() for name in policy.decimals)
         read = [path for policy in policies.values() if policy.rest is not None for path in policy.types]
         self._read = tree([*read, *((name,) for name in self._wants.args or ())])
@@ -96,16 +105,23 @@ class Slice:
         return arguments if names is not None and not names else anchored_arguments(arguments, names)
 
     def decide(
-        self, arguments: Mapping[str, Any], labels: Collection[str] = _NO_LABELS, *, approved: bool = False
+        self,
+        arguments: Mapping[str, Any],
+        labels: Collection[str] = _NO_LABELS,
+        *,
+        copied: Collection[str] = _NO_LABELS,
+        approved: bool = False,
     ) -> Ruling:
         """The ruling for a call with ``arguments``, which have to be canonical.
 
-        ``labels`` are those of the run, ``approved`` says that a person agreed to exactly this call.
+        ``labels`` are those of the run, ``copied`` is where arguments were copied from. ``approved`` says that a
+        person agreed to exactly this call.
         """
         wants = self._wants
         try:
             args = {} if wants.args is not None and not wants.args else self._args(arguments, wants.args)
-            reading = msgspec.json.encode([args, sorted(labels) if wants.labels else []]).decode()
+            said = [args, sorted(labels) if wants.labels else [], sorted(copied) if wants.copied else []]
+            reading = msgspec.json.encode(said).decode()
         except (Unsayable, UnicodeEncodeError) as fault:
             return Ruling("deny", ERROR_RULE, detail=f"the rules cannot judge this call: {fault}")
         if len(reading) > _REMEMBERED_CHARS:
@@ -133,7 +149,7 @@ class Slice:
         return self._ruling("allow" if permits else "deny", permits)
 
     def rule(self, reading: str, approved: bool) -> Ruling:
-        """Ask Cedar. ``reading`` is the JSON list of the arguments' record and the labels."""
+        """Ask Cedar. ``reading`` is the JSON list of the arguments' record, the labels and the sources."""
         allowed, reasons, faults = self._ask(reading, approved)
         lifted, firm, more = allowed, reasons, faults
         if not approved and (not allowed or faults) and self._wants.approved:
@@ -148,9 +164,10 @@ class Slice:
 
     def _ask(self, reading: str, approved: bool) -> tuple[bool, list[str], list[str]]:
         # The list's own parts, so that the arguments are encoded once for the memory and for Cedar.
-        args, labels = msgspec.json.decode(reading, type=tuple[msgspec.Raw, msgspec.Raw])
+        args, labels, copied = msgspec.json.decode(reading, type=tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw])
         flag = "true" if approved else "false"
-        context = f'{{"args":{bytes(args).decode()},"labels":{bytes(labels).decode()},"approved":{flag}}}'
+        sets = f'"labels":{bytes(labels).decode()},"copied_from":{bytes(copied).decode()}'
+        context = f'{{"args":{bytes(args).decode()},{sets},"approved":{flag}}}'
         answer = self._ask_cedar(context)
         faults = list(answer.diagnostics.errors)
         if answer.decision.value == "NoDecision" and not faults:
@@ -185,6 +202,7 @@ class Respelled:
     """
 
     def __init__(self, plain: Slice | Settled, asked: Slice | Settled) -> None:
+        self.traces = plain.traces or asked.traces
         self._plain = plain
         self._asked = asked
 
@@ -195,10 +213,15 @@ class Respelled:
         return self._plain.anchored(arguments)
 
     def decide(
-        self, arguments: Mapping[str, Any], labels: Collection[str] = _NO_LABELS, *, approved: bool = False
+        self,
+        arguments: Mapping[str, Any],
+        labels: Collection[str] = _NO_LABELS,
+        *,
+        copied: Collection[str] = _NO_LABELS,
+        approved: bool = False,
     ) -> Ruling:
-        first = self._plain.decide(arguments, labels, approved=approved)
-        return _held_back(first, self._asked.decide(arguments, labels, approved=approved))
+        first = self._plain.decide(arguments, labels, copied=copied, approved=approved)
+        return _held_back(first, self._asked.decide(arguments, labels, copied=copied, approved=approved))
 
     def listed(self) -> Ruling:
         return _held_back(self._plain.listed(), self._asked.listed())

@@ -27,7 +27,7 @@ RESOURCE: Final = {
     "idempotent": "Bool",
 }
 PRINCIPAL: Final = {"name": "String", "roles": "Set<String>"}
-CONTEXT: Final = {"labels": "Set<String>", "approved": "Bool"}
+CONTEXT: Final = {"labels": "Set<String>", "copied_from": "Set<String>", "approved": "Bool"}
 
 _ATTRIBUTES: Final = {"resource": RESOURCE, "principal": PRINCIPAL, "context": {**CONTEXT, "args": "Record"}}
 _DECIMAL_METHODS: Final = ("lessThan", "lessThanOrEqual", "greaterThan", "greaterThanOrEqual")

@@ -1,7 +1,8 @@
 """Characters that nobody sees but a model reads, or that steer a terminal: taken out. Pure, linear, idempotent.
 
 Gone: terminal sequences (ECMA-48: CSI, OSC, DCS, ...), C0 and C1 but for TAB, LF and CRLF, the twelve Bidi_Control
-characters (UAX 9; "Trojan Source", CVE-2021-42574), Default_Ignorable_Code_Point (UAX 44), tags, lone surrogates.
+characters (UAX 9; "Trojan Source", CVE-2021-42574), Default_Ignorable_Code_Point (UAX 44), tags, noncharacters (Unicode
+23.7), lone surrogates.
 They stay only where writing needs them: between the parts of an emoji (UTS 51), the joiners of Arabic and Indic scripts
 (Unicode 23.2), variation selectors after what varies, zero-width spaces in scripts that write none.
 """
@@ -19,9 +20,11 @@ _CSI: Final = "(?:\x1b\\[|\x9b(?=[0-?]))[0-?]*+[ -/]*+[@-~]"
 _TERMINAL: Final = f"{_ESC_STRING}|{_CSI}|\x1b[()*+#%][0-~]|\x1b[78=>]"
 _BIDI: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _CONTROL: Final = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_PLANES: Final = range(0x10000, 0x110000, 0x10000)
 _INVISIBLE: Final = (
     "\xad\u17b4\u17b5\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff"
+    "\ufdd0-\ufdef\ufffe\uffff" + "".join(f"{chr(plane | 0xFFFE)}{chr(plane | 0xFFFF)}" for plane in _PLANES)
 )
 _DEPENDS: Final = "\u034f\u115f\u1160\u180b-\u180f\u200b-\u200d\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"
 """What writing needs in places."""

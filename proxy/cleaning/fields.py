@@ -154,6 +154,7 @@ ELSEWHERE: Final = MappingProxyType(
         (Root.ERROR, "data"): Kind.VALUE,
         (Root.NOTICE, "data"): Kind.VALUE,  # of a log message
         (Root.ANSWER, "content"): Kind.VALUE,
+        (Root.ARGUMENTS, "content"): Kind.VALUE,  # of an answer that travels with a request
         (Root.LIST, "name"): Kind.KEPT,  # it is how the thing is called; pins refuse a hidden character in it
         (Root.LIST, "uri"): Kind.KEPT,
         (Root.LIST, "uriTemplate"): Kind.KEPT,

@@ -30,11 +30,12 @@ def _format(name: str, marks: str, body: str, *, alphabet: str = _WORD) -> Forma
     return Format(name, tuple(marks.split()), re.compile(pattern))
 
 
+_PRIVATE: Final = "private key"
 _PEM: Final = "(?:RSA |EC |DSA |OPENSSH |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----"
 
 FORMATS: Final = (
     Format(
-        "private key",
+        _PRIVATE,
         ("PRIVATE KEY",),
         re.compile(f"-----BEGIN {_PEM}(?:[^-]|-(?!----))++(?:-----END {_PEM})?"),
     ),
@@ -125,8 +126,11 @@ class Known(NamedTuple):
     end: int
 
 
-def spans(text: str) -> list[Known]:
-    """Where well-known secrets stand in a text, in order; of two that overlap the first."""
+def spans(text: str, *, whole: bool = False) -> list[Known]:
+    """Where well-known secrets stand in a text, in order; of two that overlap the first.
+
+    ``whole``: a private key only with its end, for without one it goes on to the end of the text.
+    """
     marks = {mark for mark, _, _ in _FIND.find_matches_as_indexes(text)}
     if not marks:
         return []
@@ -134,7 +138,7 @@ def spans(text: str) -> list[Known]:
         Known(one.name, match.start(), match.end())
         for one in dict.fromkeys(one for mark in sorted(marks) for one in _BY_MARK[mark])
         for match in one.pattern.finditer(text)
-        if _is_real(match[0])
+        if _is_real(match[0]) and not (whole and one.name == _PRIVATE and not match[0].endswith("-----"))
     ]
     kept: list[Known] = []
     for span in sorted(found, key=lambda one: (one.start, -one.end)):

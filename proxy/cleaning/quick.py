@@ -1,7 +1,8 @@
 """The one look at a message as it came: whether it could hold anything that has to go. Nearly none does.
 
 It may err on the side of looking closer, never on the other: what it lets by is relayed byte for byte. A kilobyte takes
-one or two passes of Aho-Corasick over the bytes and no parse, unless secrets could stand in pieces.
+one or two passes of Aho-Corasick over the bytes and no parse, unless secrets could stand in pieces. Those of others are
+put together of texts alone, which is how blocks are read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 from fuseboard.cleaning import known, links
 from fuseboard.cleaning.fields import FIELDS, Kind
-from fuseboard.cleaning.marks import Marks
+from fuseboard.cleaning.marks import LONG_BYTES, Marks
 from fuseboard.cleaning.secrets import Secrets
 
 _BESIDE: Final = rb'"(?:isError|resultType)"\s*+:\s*+(?:true|false|"complete")'
@@ -26,6 +27,7 @@ _ALONE: Final = re.compile(
 )
 """One text and nothing else, as most results are: nothing in it could be put together."""
 
+_TEXT: Final = re.compile(rb'"text"\s*+:')
 _SPACE: Final = b" \n\t\r"
 _STRANGE: Final = re.compile(
     rb'"type"\s*+:\s*+"(?!(?:text|image|audio|resource|resource_link|tool_use|tool_result|object|string)")'
@@ -43,6 +45,8 @@ _HIDDEN: Final = (
     *range(0x2060, 0x2070),
     *range(0xFE00, 0xFE10),
     *range(0xFFF0, 0xFFFC),
+    *range(0xFDD0, 0xFDF0),
+    *(plane | last for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)),
     *range(0x1BCA0, 0x1BCA4),
     *range(0x1D173, 0x1D17B),
 )
@@ -54,13 +58,22 @@ _PERCENT: Final = tuple(f"%{digit}".encode() for digit in "234567CDEcde")
 
 class Quick:
     """``characters``, ``formats``, ``media`` and ``strange`` say what is looked for besides ``secrets``; ``addresses``
-    whether links matter."""
+    whether links matter, ``alone`` that no secret is put together of several strings."""
 
     def __init__(
-        self, secrets: Secrets, *, characters: bool, formats: bool, addresses: bool, media: bool, strange: bool
+        self,
+        secrets: Secrets,
+        *,
+        characters: bool,
+        formats: bool,
+        addresses: bool,
+        media: bool,
+        strange: bool,
+        alone: bool = False,
     ) -> None:
         self._secrets = secrets
-        self._strange = strange
+        self._alone = alone
+        self._strange, self._formats = strange, formats
         marks: list[Iterable[bytes]] = [_ESCAPES]  # an escape could spell anything
         if characters:
             marks.append((*(chr(point).encode() for point in _HIDDEN), _PLANE_14, *_SURROGATES))
@@ -70,7 +83,9 @@ class Quick:
         if addresses:
             marks.append(mark.encode() for mark in links.MARKS)
         if media:
-            marks.append((b'"image"', b'"audio"', b'"blob"'))
+            marks.append((b'"image"', b'"audio"'))
+        if media or characters or formats or addresses:
+            marks.append((b'"blob"',))  # which may be a text
         if secrets:
             marks += [secrets.forms, _PERCENT, (b"\\/", b"\\\\")]
         self._marks = Marks(chain.from_iterable(marks))
@@ -79,19 +94,32 @@ class Quick:
         """Whether there is certainly nothing to clean."""
         if self._marks.any_in(raw) or (self._strange and _STRANGE.search(raw) is not None):
             return False
-        return not self._secrets or not self._in_pieces(raw)
-
-    def _in_pieces(self, raw: bytes) -> bool:
-        """Whether a secret may be spread over lines, or over several strings."""
-        if self._secrets.may_be_in(raw.translate(None, _SPACE).replace(b"\\n", b"").replace(b"\\t", b"")):
+        if self._secrets and self._in_lines(raw):
+            return False
+        if self._alone:
             return True
-        if _ALONE.fullmatch(raw) is not None:
+        several = self._formats and len(_TEXT.findall(raw)) > 1
+        return not (self._secrets or several) or not self._in_pieces(raw, several)
+
+    def _in_lines(self, raw: bytes) -> bool:
+        """Whether a secret of ours may be spread over lines."""
+        dense = raw.translate(None, _SPACE)
+        if b"\\" in raw:
+            dense = dense.replace(b"\\n", b"").replace(b"\\t", b"")
+        return self._secrets.may_be_in(dense)
+
+    def _in_pieces(self, raw: bytes, several: bool) -> bool:
+        """Whether a secret may be spread over several strings. ``several``: among them several texts."""
+        # of what is long, to decode it is cheaper
+        if not several and len(raw) <= LONG_BYTES and _ALONE.fullmatch(raw) is not None:
             return False
         try:
             value = _DECODE(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return True
-        return any(self._secrets.may_be_in(joined) for joined in pieces(value))
+        if several and known.spans(next(pieces(value), b"").decode("utf-8", "replace")):
+            return True
+        return any(self._secrets.may_be_in(joined) for joined in pieces(value)) if self._secrets else False
 
 
 def pieces(value: Any) -> Iterator[bytes]:

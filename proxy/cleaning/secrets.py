@@ -11,10 +11,13 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
 from ahocorasick_rs import BytesAhoCorasick
+
+from fuseboard.cleaning.marks import LONG_BYTES, LongMarks
 
 MASK: Final = "«secret»"
 _SHORTEST: Final = 4
@@ -49,7 +52,15 @@ class Secrets:
 
     def may_be_in(self, raw: bytes) -> bool:
         """Whether a form stands in it as it is."""
-        return self._find is not None and bool(self._find.find_matches_as_indexes(raw))
+        if self._find is None:
+            return False
+        if len(raw) > LONG_BYTES:
+            return self._in_long.any_in(raw)
+        return bool(self._find.find_matches_as_indexes(raw))
+
+    @cached_property
+    def _in_long(self) -> LongMarks:
+        return LongMarks(self.forms)
 
     def spans(self, text: bytes) -> list[Span]:
         """Where secrets stand in a text (UTF-8), in order, none touching another."""

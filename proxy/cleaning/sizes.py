@@ -10,6 +10,10 @@ _MARKER_BYTES: Final = 120
 _LEAST: Final = 400
 """Texts are not cut to less: then the result as a whole is withheld."""
 
+ASK_LESS: Final = "ask for less, or for a part"
+READ_ON: Final = "for all of it read the resource {}"
+"""What is said of the rest, by where it can be had."""
+
 
 class Cut(NamedTuple):
     """A text with its middle gone. ``was_bytes`` and ``gone_bytes`` are of its UTF-8."""
@@ -34,24 +38,29 @@ def level(lengths: Sequence[int], excess: int) -> int | None:
     return None
 
 
-def cut(text: str, keep_bytes: int) -> Cut:
-    """The head and the tail of a text, ``keep_bytes`` of them together, with a marker between."""
+def cut(text: str, keep_bytes: int, rest: str | None = None) -> Cut:
+    """The head and the tail of a text, ``keep_bytes`` of them together, with a marker between.
+
+    ``rest`` is where all of it can be had.
+    """
     raw = text.encode("utf-8", "replace")
     if len(raw) <= keep_bytes:
         return Cut(text, len(raw), 0)
     head = raw[: int(keep_bytes * _HEAD_SHARE)].decode("utf-8", "ignore")
     tail = raw[len(raw) - (keep_bytes - int(keep_bytes * _HEAD_SHARE)) :].decode("utf-8", "ignore")
     gone = len(raw) - len(head.encode()) - len(tail.encode())
-    return Cut(f"{head}\n{marker(gone, len(raw))}\n{tail}", len(raw), gone)
+    return Cut(f"{head}\n{marker(gone, len(raw), rest)}\n{tail}", len(raw), gone)
 
 
-def marker(gone_bytes: int, was_bytes: int) -> str:
-    return f"[fuseboard: {gone_bytes:,} of {was_bytes:,} bytes were cut here; ask for less, or for a part]"
+def marker(gone_bytes: int, was_bytes: int, rest: str | None = None) -> str:
+    then = ASK_LESS if rest is None else READ_ON.format(rest)
+    return f"[fuseboard: {gone_bytes:,} of {was_bytes:,} bytes were cut here; {then}]"
 
 
-def withheld(was_bytes: int, most_bytes: int) -> str:
+def withheld(was_bytes: int, most_bytes: int, rest: str | None = None) -> str:
     """What the model is told where nothing but the whole can be cut."""
+    then = f"{ASK_LESS}." if rest is None else READ_ON.format(rest)  # an address is best without a full stop
     return (
         f"The result had {was_bytes:,} bytes; at most {most_bytes:,} are passed on, and its form does not allow to cut "
-        "it. Ask for less, or for a part."
+        f"it: {then}"
     )

@@ -80,13 +80,15 @@ def _examine(path: Path | None, *, connect: bool) -> tuple[dict[str, Any], int]:
 
 
 def _probe(config: Config) -> Sequence[Probe]:
+    from functools import partial
+
     import anyio
 
     from fuseboard.app import probe
     from fuseboard.cli import log
 
     log.start(verbose=False)
-    return anyio.run(probe, config)
+    return anyio.run(partial(probe, config, whole=True))
 
 
 def _notes(config: Config) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fuseboard.cli.errors import ASKED, FINDINGS, OK, UNREACHABLE, usage
+from fuseboard.cli.errors import ASKED, FINDINGS, OK, UNREACHABLE, USAGE, usage
 
 if TYPE_CHECKING:
     from fuseboard.adapters.stores.reader import LedgerReader
@@ -36,8 +36,8 @@ def explain(
 ) -> None:
     """Show what would be decided about a call, by which policies, and what a person would be asked. Nothing is called.
 
-    Exit codes: 0 it would be sent; 1 it would be refused; 2 the configuration or the question cannot be used; 3 the
-    server cannot be reached; 5 a person would be asked.
+    Exit codes: 0 it would be sent; 1 it would be refused; 2 the configuration or the question cannot be used, or the
+    server lists no such tool and nothing else would stop it; 3 the server cannot be reached; 5 a person would be asked.
     """
     import os
 
@@ -64,7 +64,8 @@ def explain(
         console = Console(highlight=False)
         for line in explained(document):
             console.print(line, soft_wrap=True)
-    raise typer.Exit({"sent": OK, "asked": ASKED, "refused": FINDINGS}[document["outcome"]])
+    would = USAGE if document["tool"]["listed"] is False else OK  # a slip of the pen is no good news
+    raise typer.Exit({"sent": would, "asked": ASKED, "refused": FINDINGS}[document["outcome"]])
 
 
 @dataclass(slots=True)
@@ -144,6 +145,8 @@ class _Case:
         import time
 
         from fuseboard import fuses, pipeline
+        from fuseboard.cleaning.outgoing import Outgoing
+        from fuseboard.cleaning.result import Cleaner
         from fuseboard.config import digest
         from fuseboard.events import CallProposed
         from fuseboard.policies.ambiguity import AmbiguityPolicy
@@ -156,9 +159,12 @@ class _Case:
         event = CallProposed(
             at, "d-explained", named or _NEW_RUN, "tools/call", caller, self.tool, arguments, signed=signed
         )
+        cleaner = Cleaner(self.config.output, self.config.secrets)
+        event = Outgoing(cleaner, enforce=self.config.mode == "enforce").imagined(event)
         rules = fuses.rules(self.config)
         policies = fuses.policies(self.config, rules)
-        scorer = AmbiguityPolicy(self.config.approvals.ask_above, self.config.run, rules)
+        signals = self.config.output.phrases == "signal"
+        scorer = AmbiguityPolicy(self.config.approvals.ask_above, self.config.run, rules, phrased=signals)
         keys = (*pipeline.keys(policies, event), *scorer.evidence_keys(event))
         state = self.ledger.state(keys, at=at) if self.ledger else EMPTY
         outcome = pipeline.descend(policies, event, state, enforce=self.config.mode == "enforce")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fuseboard.approvals import Approval
     from fuseboard.checkpoint import Note
     from fuseboard.inbox import Inbox
+    from fuseboard.ports import Store
 
 State = Annotated[Path | None, typer.Option("--state", help="Where ledger, pins and tokens live.")]
 Say = Annotated[str, typer.Option("--say", help="Told to the agent.")]
@@ -82,15 +83,22 @@ def _answer(id: str, say: str, state: Path | None, *, approve: bool) -> None:
 
 def at_desk(state: Path | None, work: Callable[[Inbox], Awaitable[T]]) -> T:
     """Do something with the inbox of a state folder. What cannot be done is said, with exit code 4."""
-    import os
     import time
+
+    from fuseboard.inbox import Inbox
+
+    return at_store(state, lambda store: work(Inbox(store, time.time)))
+
+
+def at_store(state: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:
+    """The same with the store itself."""
+    import os
 
     import anyio
 
     from fuseboard.adapters.stores.sqlite import SqliteStore
     from fuseboard.approvals import Unsettled
     from fuseboard.errors import StoreUnavailable
-    from fuseboard.inbox import Inbox
     from fuseboard.places import ledger_path, state_dir
 
     ledger = ledger_path(state_dir(state, os.environ))
@@ -100,7 +108,7 @@ def at_desk(state: Path | None, work: Callable[[Inbox], Awaitable[T]]) -> T:
     async def main() -> T:
         store = SqliteStore.open(ledger)
         try:
-            return await work(Inbox(store, time.time))
+            return await work(store)
         finally:
             with anyio.CancelScope(shield=True):
                 await store.close()

@@ -15,6 +15,9 @@ from fuseboard.cli.errors import INTERRUPTED, USAGE
 from fuseboard.cli.explain import explain
 from fuseboard.cli.inbox import approve, inbox, reject
 from fuseboard.cli.pause import pause, resume, stop
+from fuseboard.cli.pins import pins
+from fuseboard.cli.quarantine import quarantine
+from fuseboard.cli.revoke import revoke
 from fuseboard.cli.run import run
 from fuseboard.cli.schema import schema
 from fuseboard.cli.serve import serve, wrap
@@ -44,6 +47,9 @@ _verbs.command()(pause)
 _verbs.command()(resume)
 _verbs.command()(stop)
 _verbs.add_typer(breaker, name="breaker")
+_verbs.add_typer(revoke, name="revoke")
+_verbs.add_typer(pins, name="pins")
+_verbs.add_typer(quarantine, name="quarantine")
 _verbs.add_typer(run, name="run")
 _verbs.add_typer(trace, name="trace")
 

@@ -35,6 +35,10 @@ def new(
     ] = None,
     principal: Annotated[str | None, typer.Option(help="Who may use the token; left out, whoever may connect.")] = None,
     ttl: Annotated[str, typer.Option(metavar="DURATION", help="How long it holds.")] = "24h",
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT|@FILE", help="What the run is for: a value that stands there may go anywhere."),
+    ] = None,
     state: Annotated[Path | None, typer.Option("--state", help="Where ledger, pins and tokens live.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -47,15 +51,19 @@ def new(
     import time
 
     from fuseboard.adapters.keys import run_key
+    from fuseboard.cli import declared
     from fuseboard.ids import Chance, Ids
     from fuseboard.places import state_dir
     from fuseboard.ports import SignedRun
     from fuseboard.tokens import Tokens
 
-    at = time.time()
+    at, text = time.time(), declared.text_of(task) if task is not None else None
     named = Ids(Chance(os.urandom)).run(at)
     signed = SignedRun(named, at, at + _duration(ttl), principal, _limits(budget or []))
-    token = Tokens(run_key(state_dir(state, os.environ))).make(signed)
+    place = state_dir(state, os.environ)
+    token = Tokens(run_key(place)).make(signed)
+    if text is not None:
+        declared.keep(place, named, text, signed.expires_at - at)
     if as_json:
         typer.echo(json.dumps(_document(signed, token, state), indent=2))
     else:

@@ -99,7 +99,19 @@ def _runs(ledger: LedgerReader, limit: int, at: float) -> Iterator[dict[str, Any
             "failed": run.failed,
             "budgets": spent.budgets(),
             **_told(ledger, run.run, at),
+            **_labelled(ledger, run.run, at),
         }
+
+
+def _labelled(ledger: LedgerReader, run: str, at: float) -> dict[str, Any]:
+    """The worst that was delivered to a run, where that was anything but trusted and public."""
+    from fuseboard.labels import Label, label_key
+
+    stored = ledger.state((label_key(run),), at=at).get(label_key(run))
+    if stored is None:
+        return {}
+    label = Label.of(stored)
+    return {"label": {"trust": label.trust, "sensitivity": label.sensitivity.value, "origins": sorted(label.origins)}}
 
 
 def _told(ledger: LedgerReader, run: str, at: float) -> dict[str, Any]:
@@ -207,6 +219,10 @@ def _run(run: dict[str, Any], at: float) -> Iterator[Text]:
     yield line.append(f"  {run['under_way']} under way" if run["under_way"] else "")
     if run["budgets"]:
         yield Text(f"           {budgets(run['budgets'])}")
+    if "label" in run:
+        label = run["label"]
+        names = ", ".join(clean(name) for name in label["origins"][:4]) + (", …" if len(label["origins"]) > 4 else "")
+        yield Text(f"           read {label['trust']}, {label['sensitivity']} data from {names}", style="dim")
     if run["why"] and run["state"] != "running":
         yield Text(f"           {run['state']} by {clean(run['by'])}: {clean(run['why'])}", style="magenta")
     if "checkpoint" in run and run["state"] != "stopped":

@@ -30,7 +30,7 @@ class Teller:
         self._calls = 0
 
     def opens(self, task: str) -> None:
-        self._say(Text("An agent, four tool servers, and Fuseboard between them. No network, no key.", style="bold"))
+        self._say(Text("An agent, six tool servers, and Fuseboard between them. No network, no key.", style="bold"))
         self._say(Text().append("Its task: ", style="dim").append(task))
         self._say(Text("Each is a process of its own. They are starting …", style="dim"))
 

@@ -7,7 +7,8 @@ and never sent, ``?`` has no recorded end.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -31,8 +32,18 @@ _STYLES = {"allow": "green", "deny": "bold red", "hold": "bold magenta", "rewrit
 _KINDS = {"prompts/get": "prompt ", "resources/read": "read "}
 
 
-def timeline(run: Run, calls: Sequence[Call], *, width: int | None, spent: Spending | None = None) -> Iterator[Text]:
-    """The lines of ``trace show``. ``width`` is the terminal's, ``None`` where nobody folds long lines."""
+def timeline(
+    run: Run,
+    calls: Sequence[Call],
+    *,
+    width: int | None,
+    spent: Spending | None = None,
+    revoked: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[Text]:
+    """The lines of ``trace show``. ``width`` is the terminal's, ``None`` where nobody folds long lines.
+
+    ``revoked`` says of which results a person took back what they said, by call, and by which acts.
+    """
     yield from _header(run, calls)
     if spent is not None:
         yield from _budgets(spent)
@@ -58,7 +69,8 @@ def timeline(run: Run, calls: Sequence[Call], *, width: int | None, spent: Spend
         line.append(f"{word:<{decision_width}}  ", style=style(call))
         line.append(f"{scale.bar(call):<{bar_width}}  ", style=_bar_style(call))
         line.append(f"{_milliseconds(call):>7}  ", style="dim")
-        why = "; ".join(part for part in (why_in_few_words(call), circle(call, by_id)) if part)
+        taken_back = f"revoked {', '.join(map(clean, revoked[call.id]))}" if call.id in revoked else ""
+        why = "; ".join(part for part in (taken_back, why_in_few_words(call), circle(call, by_id)) if part)
         yield from _fold(line, why, taken + bar_width, width)
     yield from _footer(run, calls)
 
@@ -112,6 +124,7 @@ def why_in_few_words(call: Call) -> str:
     """The rule where there is one, the first mismatch where there is one, and what went wrong where something did."""
     parts = [clean(name) for name in [call.rule or call.policy] if name]
     parts += _first_mismatch(call)
+    parts += _cleaned(call)
     if call.parent:
         parts.append(f"depth {call.depth}, under {clean(call.parent)}")
     if call.continues:
@@ -173,6 +186,8 @@ def _header(run: Run, calls: Sequence[Call]) -> Iterator[Text]:
     counts = Text().append(f"{day(run.began_at)} +{span(run.last_at - run.began_at)}  ", style="dim")
     counts.append(counted(run.calls, "call"), style="bold")
     counts.append(f"  {run.denied} denied", style="bold red" if run.denied else "dim")
+    if held := _held(calls):
+        counts.append(f"  {held} held", style="bold magenta")
     counts.append(f"  {run.failed} failed", style="yellow" if run.failed else "dim")
     yield counts.append(f"  output {size(run.result_bytes)}  config {clean(run.config)[:8]}", style="dim")
 
@@ -205,6 +220,19 @@ def _fold(line: Text, why: str, indent: int, width: int | None) -> Iterator[Text
 
 def _against(call: Call) -> list[dict[str, Any]]:
     return [check for check in call.checks if check["verdict"] in ("deny", "hold")]
+
+
+def _held(calls: Sequence[Call]) -> int:
+    """Those that waited for a person, whatever became of them, among the calls that are shown."""
+    return sum(call.verdict == "hold" or any(check["policy"] == "approvals" for check in call.checks) for call in calls)
+
+
+def _cleaned(call: Call) -> list[str]:
+    """What was taken out of its result, by kind."""
+    for check in call.checks:
+        if check["rule"] == "output.cleaned" and (counts := check["facts"].get("counts")):
+            return ["cleaned: " + ", ".join(clean(f"{kind} {number}") for kind, number in counts.items())]
+    return []
 
 
 def _first_mismatch(call: Call) -> list[str]:

@@ -64,16 +64,18 @@ def show(run: RunName, json: Json = False, state: State = None) -> None:
         summary = find_run(ledger, run)
         calls = list(ledger.calls(summary.run))
         spent = _spent(ledger, summary)
+        taken_back = revoked_of(ledger)
         if json:
             import msgspec
 
-            joined = b",".join(call.to_json() for call in calls)
+            joined = b",".join(_line(call, taken_back) for call in calls)
             budgets = msgspec.json.encode({"state": spent.state.state, "budgets": spent.budgets()})[1:-1]
             _write([b'{"run":' + summary.to_json() + b"," + budgets + b',"calls":[' + joined + b"]}"])
         else:
             from fuseboard.cli.timeline import timeline
 
-            _show(timeline(summary, calls, width=_width(), spent=spent))
+            revoked = {call.id: acts for call in calls if (acts := taken_back(call))}
+            _show(timeline(summary, calls, width=_width(), spent=spent, revoked=revoked))
 
 
 @trace.command()
@@ -126,7 +128,8 @@ def export(
     """Print one JSON object a call, a line each."""
     with _ledger(state) as ledger:
         name = None if run is None else find_run(ledger, run).run
-        _write((call.to_json() for call in ledger.calls(name)), live=False)
+        taken_back = revoked_of(ledger)
+        _write((_line(call, taken_back) for call in ledger.calls(name)), live=False)
 
 
 def follow(ledger: LedgerReader, lines: int, wait: Callable[[], None]) -> Iterator[Call]:
@@ -208,6 +211,22 @@ def _only(names: list[str], kind: str, asked: str) -> str:
     if len(names) > 1:
         raise usage(f"more than one {kind} begins with {asked!r}: {', '.join(map(clean, names))}")
     return names[0]
+
+
+def revoked_of(ledger: LedgerReader) -> Callable[[Call], list[str]]:
+    """Of a call: by which acts a person took its result back."""
+    from fuseboard.cli.revoked import covering, revocations
+
+    known = revocations(ledger)
+    return lambda call: [one.id for one in covering(known, call)]
+
+
+def _line(call: Call, taken_back: Callable[[Call], list[str]]) -> bytes:
+    """One call as JSON; ``revoked`` is in it only where there is something to say."""
+    import msgspec
+
+    acts = taken_back(call)
+    return call.to_json()[:-1] + b',"revoked":' + msgspec.json.encode(acts) + b"}" if acts else call.to_json()
 
 
 def _missing(kind: str, asked: str) -> NoReturn:

@@ -106,6 +106,8 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[Text]:
             yield from _mismatches(value)
         elif _all_have(value, {"term", "points", "reason"}):
             yield from terms(value)
+        elif _all_have(value, {"path", "how", "from", "decision"}):
+            yield from copies(value)
         else:
             read = _readable(name, value)
             shown = read if isinstance(read, str) else json.dumps(read, ensure_ascii=False)
@@ -139,6 +141,15 @@ def terms(given: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
     for one in given:
         line = Text().append(f"{one['points']:>3}", style="bold").append(f"  {clean(str(one['term'])):<{wide}}  ")
         yield line.append(clean(str(one["reason"])), style="dim")
+
+
+def copies(found: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+    """Which argument was copied from which result, and what excuses it."""
+    for one in found:
+        line = Text().append(f"{clean(str(one['path'])) or '(all)'}", style="bold")
+        line.append(" copied from ", style="dim").append(clean(f"{one['from']} {one['decision']}"), style="red")
+        line.append(f"  {clean(str(one['how']))}, {one.get('length', 0)} characters", style="dim")
+        yield line.append(f"  excused: {clean(str(one['excuse']))}" if one.get("excuse") else "", style="dim")
 
 
 def _mismatches(mismatches: list[dict[str, Any]]) -> Iterator[Text]:

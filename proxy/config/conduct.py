@@ -18,11 +18,12 @@ from pydantic import (
 )
 
 from fuseboard.config.secrets import MASK, Referred, Secret, Text
-from fuseboard.config.section import OneOrMany, Section, Words
+from fuseboard.config.section import LocalPath, OneOrMany, Section, Words
 from fuseboard.config.units import Duration, Size, quoted, wrong
 
 Channels: TypeAlias = Annotated[tuple[Literal["elicit", "web", "cli"], ...], Field(min_length=1), OneOrMany()]
 _SHORTEST = 16
+Spotlight: TypeAlias = Literal["none", "delimit", "datamark"]
 Redactions: TypeAlias = Annotated[tuple[Literal["secrets"], ...], OneOrMany()]
 
 
@@ -97,6 +98,9 @@ class Output(Section):
     invisible: Literal["strip", "keep"] = "strip"
     """Characters that nobody sees: bidirectional marks, tags, terminal control."""
 
+    arguments: Literal["clean", "keep"] = "clean"
+    """What goes to a server, arguments and a client's answers: without such characters and our secrets, or as it is."""
+
     redact: Redactions = ("secrets",)
     """What is struck out: the secrets that this process holds, and well-known formats of secrets."""
 
@@ -106,8 +110,30 @@ class Output(Section):
     media: Literal["check", "relay"] = "check"
     """Images, audio and files that are not what they are declared as: named rightly or left out, or passed on."""
 
+    rest: bool = True
+    """Whether the whole of a result that was cut is kept, page by page, for `quarantine.handles`."""
+
     unknown: Literal["relay", "drop"] = "relay"
     """Content blocks of a type that no revision of the protocol knows."""
+
+    spotlight: Spotlight = "none"
+    """Texts of untrusted servers between marks that nobody can guess, with one between their words, or as they are."""
+
+    phrases: Literal["off", "signal"] = "off"
+    """`signal`: words by which a result tries to give orders raise the score of what its run does next, and no more."""
+
+
+class Quarantine(Section):
+    """What the model did not get, kept until a person, or the agent itself, comes for it."""
+
+    keep_s: Annotated[Duration, Field(gt=0)] = Field(default=7 * 86400.0, validation_alias="keep")
+    """How long a result waits for a person, and once released for whoever asked for it."""
+
+    handles_s: Annotated[Duration, Field(gt=0)] = Field(default=86400.0, validation_alias="handles")
+    """How long the rest of a cut result can be read, and an opaque handle be used."""
+
+    max_bytes: Annotated[Size, Field(ge=1_000_000)] = Field(default=100_000_000, validation_alias="max")
+    """Of all that is kept together; the oldest goes first, and of cut results before anything that waits."""
 
 
 class Pins(Section):
@@ -115,6 +141,15 @@ class Pins(Section):
 
     on_change: Literal["deny", "ask", "allow"] = "deny"
     """What happens to calls of a tool whose definition changed after it was accepted."""
+
+    first_use: Literal["accept", "deny", "ask"] = "accept"
+    """What happens to definitions that nobody accepted yet: as first listed, or not before a person."""
+
+    file: LocalPath | None = None
+    """The lock file; left out, `fuseboard.lock` in the state folder. One beside the configuration is for CI."""
+
+    max_description_bytes: Annotated[Size, Field(ge=200)] = Field(default=8000, validation_alias="max_description")
+    """The longest description that is shown, of a tool or anything in it; a longer one is cut, and says so."""
 
 
 class Trace(Section):

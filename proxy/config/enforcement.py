@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from fuseboard.config.models import Config
 
-_SECTIONS = ("pins",)
 _STORES = ("memory", "sqlite")
-_FACTS = {"memory": "memory"}
 
 
 def unenforced(config: Config) -> tuple[str, ...]:
@@ -17,10 +15,5 @@ def unenforced(config: Config) -> tuple[str, ...]:
 
 
 def _unenforced(config: Config) -> Iterator[str]:
-    for alias, server in config.servers.items():
-        for tool, facts in server.tools.items():
-            here = f"servers.{alias}.tools.{tool}"
-            yield from (f"{here}.{key}" for name, key in _FACTS.items() if getattr(facts, name))
-    yield from (section for section in _SECTIONS if section in config.model_fields_set)
     if config.store.kind not in _STORES:
         yield "store"

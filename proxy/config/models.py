@@ -10,9 +10,10 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
 from fuseboard.checkpoint import UPSTREAM
 from fuseboard.config.auth import Auth
-from fuseboard.config.conduct import Approvals, Output, Pins, Store, StoreChoice, Trace
+from fuseboard.config.conduct import Approvals, Output, Pins, Quarantine, Store, StoreChoice, Trace
 from fuseboard.config.document import Document, Path
 from fuseboard.config.findings import Finding, dotted
+from fuseboard.config.flowing import Flow
 from fuseboard.config.guards import (
     Breaker,
     Checkpoint,
@@ -85,6 +86,12 @@ class Config(Section):
 
     output: Output = Field(default_factory=Output)
     """What results may carry to the model."""
+
+    flow: Flow = Field(default_factory=Flow)
+    """How data may flow from results into later calls."""
+
+    quarantine: Quarantine = Field(default_factory=Quarantine)
+    """What the model did not get."""
 
     pins: Pins = Field(default_factory=Pins)
     """What happens when a tool's definition changes."""

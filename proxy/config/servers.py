@@ -69,8 +69,23 @@ class ToolFacts(Section):
     junk: tuple[Annotated[str, AfterValidator(_junk)], ...] = ()
     """Regular expressions for what no good result says, such as `(?i)under maintenance`."""
 
+    opaque: Literal["principal"] | bool = False
+    """Whether the model gets a handle in place of the results, and passes that on; `principal`: across its runs."""
+
+    quarantine: tuple[Annotated[str, AfterValidator(_junk)], ...] = ()
+    """Regular expressions for what a person has to look at before the model gets it, such as `(?i)ignore previous`."""
+
     cost: NonNegativeFloat | None = None
     """What one call costs, in the money of `run.money`."""
+
+    trust: Literal["untrusted", "internal", "trusted"] | None = None
+    """Whose words its results may carry; left out, as the server's `trust` says."""
+
+    sensitivity: Literal["public", "internal", "secret"] | None = None
+    """Whose eyes its results are meant for; left out, as the server's `sensitivity` says."""
+
+    outward: bool | None = None
+    """Whether a call reaches somebody outside, by a mail, a payment or a visit; left out, if its server says so."""
 
     memory: bool = False
     """Whether the tool stores what it is given and gives it back later, so that labels follow the data through it."""
@@ -82,6 +97,12 @@ class _Upstream(Section):
 
     trust: Literal["untrusted", "internal", "trusted"] = "untrusted"
     """Whose words the results may carry: anyone's, the house's own, or those of a source relied upon."""
+
+    sensitivity: Literal["public", "internal", "secret"] = "public"
+    """Whose eyes the results are meant for: anyone's, the house's, or only a few people's."""
+
+    spotlight: Literal["none", "delimit", "datamark"] | None = None
+    """For an untrusted server, how its texts are set apart; left out, as `output.spotlight` says."""
 
     tools: dict[str, ToolFacts] = Field(default_factory=dict)
     """What is known of single tools, by their name at the server."""

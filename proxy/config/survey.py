@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fuseboard.config.findings import Finding, did_you_mean
 from fuseboard.config.lint import could_match, matches
 from fuseboard.config.models import Config
+from fuseboard.config.suspects import suspects
 from fuseboard.events import Tool
 
 
@@ -27,6 +28,8 @@ class Probe(Protocol):
     def server(self) -> Mapping[str, Any] | None: ...
     @property
     def tools(self) -> Sequence[Tool]: ...
+    @property
+    def definitions(self) -> Mapping[str, Sequence[tuple[str, bytes]]]: ...
 
 
 def survey(config: Config, probes: Sequence[Probe]) -> list[Finding]:
@@ -41,7 +44,7 @@ def survey(config: Config, probes: Sequence[Probe]) -> list[Finding]:
         else:
             where = ("servers", probe.alias)
             findings.append(config.finding(where, f"cannot be reached: {probe.error}", on_key=True))
-    return [*findings, *_idle_rules(config, probes)]
+    return [*findings, *suspects(config, probes), *_idle_rules(config, probes)]
 
 
 def _idle_globs(config: Config, probe: Probe) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ _SEEN: Final = {
     "repeat": "{tool} gave the same answer to the same call for the {nth} time, and nothing since then bears on it",
     "cycle": "a cycle of {period} calls comes round with the same answers; {tool} is in it for the {nth} time",
     "poll": "{tool} was asked the same {count} times, and its answer is still on the way",
-    "barren": "{count} different calls of {tool} in a row came back without anything ({alike})",
+    "barren": "{count} different calls of {tool} in a row {alike}",
     "stale": "{count} different calls of {tool} in a row gave the very same answer",
     "drought": "the last {count} calls of this run all came back empty or failed",
     "novelty": "the last {count} calls of this run were only {alike}, again and again",
@@ -27,15 +27,21 @@ _INSTEAD: Final = {
 }
 
 
+_NEW_CALLS: Final = ("barren", "stale")
+"""Of these the call that is refused was not made before: it only is like those that were."""
+
+
 def nudged(call: CallProposed, found: Found) -> str:
     """The sentence beside a result."""
     return f"Note: {_seen(call, found)}. {_INSTEAD[found.kind]}"
 
 
-def denied(call: CallProposed, found: Found, retry_after_s: float | None) -> str:
-    """The refusal."""
+def denied(call: CallProposed, found: Found, stop: int, retry_after_s: float | None) -> str:
+    """The refusal. ``stop`` is the number at which such calls are made no more."""
     wait = "" if retry_after_s is None else f" It may be tried again in {retry_after_s:g} s."
-    return f"{call.tool.exposed} was not called again: {_seen(call, found)}. {_INSTEAD[found.kind]}{wait}"
+    again = "" if found.kind in _NEW_CALLS else " again"
+    seen = f"{_seen(call, found)} (stopped at {stop})"
+    return f"{call.tool.exposed} was not called{again}: {seen}. {_INSTEAD[found.kind]}{wait}"
 
 
 def ordinal(number: int) -> str:
@@ -45,7 +51,13 @@ def ordinal(number: int) -> str:
 
 def _seen(call: CallProposed, found: Found) -> str:
     count = int(found.times)
-    alike = found.alike.partition(" ")[0].replace("_", " ") if found.kind == "barren" else found.alike
+    alike = _nothing(found.alike) if found.kind == "barren" else found.alike
     return _SEEN[found.kind].format(
         tool=call.tool.exposed, nth=ordinal(count), count=count, period=found.period, alike=alike
     )
+
+
+def _nothing(alike: str) -> str:
+    """What kind of nothing came back: the truth, and for an error which one."""
+    truth = alike.partition(" ")[0]
+    return "came back empty" if truth == "empty" else f"failed alike ({truth.replace('_', ' ')})"

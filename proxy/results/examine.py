@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -24,7 +24,7 @@ _HTML: Final = re.compile(r"\s*(?:<\?xml[^>]{0,80}>\s*)?<(?:!doctype|html|head|b
 _UNREAD: Final = object()
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True):
     """``text`` is the head of all that was said as text; ``whole`` where that is everything, and short enough to be a
     message. ``value`` is what was said as JSON, :data:`NOTHING` where that was nothing or too much.
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fuseboard import windows
 from fuseboard.breakers.tails import outcome_pushed, tool_key
-from fuseboard.errors import UpstreamFault
+from fuseboard.errors import UpstreamCutShort, UpstreamFault
 from fuseboard.events import CallProposed, CallReturned, Finding
 from fuseboard.pipeline import Check
 from fuseboard.ports import Failure, Reply
@@ -71,7 +71,7 @@ def keys(call: CallProposed) -> tuple[str, ...]:
 
 def found(event: CallReturned, reply: Reply | None, state: Snapshot, fault: UpstreamFault | None = None) -> Finding:
     """What came back. ``reply`` is ``None`` where the upstream did not answer; ``fault`` is why, where it is known."""
-    said = Truth(event.truth)
+    said = event.truth if isinstance(event.truth, Truth) else Truth(event.truth)
     if reply is None:
         return _unanswered(said, fault)
     if event.proposal.method != "tools/call" and not isinstance(reply, Failure):
@@ -124,6 +124,8 @@ def _unanswered(said: Truth, fault: UpstreamFault | None) -> Finding:
     weight, whose = _WEIGHTS.get(said, (0.0, _NOBODY))
     if fault is None:
         return Finding(said, weight, whose)
+    if isinstance(fault, UpstreamCutShort):
+        return Finding(said, 0.0, _CALLER, (_line(fault.message),))
     if fault.status in (401, 403):
         whose = _NOBODY  # the operator's credentials: no breaker mends them
     return Finding(said, weight, whose, (_line(fault.message),), fault.retry_after_s)

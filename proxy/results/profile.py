@@ -56,6 +56,8 @@ def hardly_ever_empty(tail: Sequence[Any]) -> bool:
 
 def constant(tail: Sequence[Any], digest: str, fingerprint: str) -> tuple[str, ...]:
     """The calls that asked otherwise and were answered just so, where they are enough; none came between (J5)."""
+    if not tail or tail[-1][_DIGEST] != digest:
+        return ()  # as nearly always
     asked = {fingerprint: ""}
     for entry in reversed(tail):
         if entry[_DIGEST] != digest:
@@ -66,6 +68,8 @@ def constant(tail: Sequence[Any], digest: str, fingerprint: str) -> tuple[str, .
 
 def drifted(tail: Sequence[Any], shape: str) -> str:
     """How a shape differs from the one that was always there, empty where it does not or there was none (J6)."""
+    if tail and (last := tail[-1])[_SHAPE] == shape and last[_TRUTH] in _CAME and not last[_EMPTY]:
+        return ""  # as nearly always
     came = [entry[_SHAPE] for entry in tail[-PINNED:] if entry[_TRUTH] in _CAME and not entry[_EMPTY]]
     if len(came) < PINNED or came[-1] == shape or len(set(came)) > 1:
         return ""

@@ -123,11 +123,11 @@ def _of_sentence(text: str) -> Shape | None:
         return None
     if _THROTTLED.match(text) is not None and _ends(text):
         return Shape("a limit of calls, told as a success", Complaint.THROTTLED)
-    if (status := _STATUS.match(text) or _SAID_STATUS.match(text)) is not None:
+    if ("4" in text or "5" in text) and (status := _STATUS.match(text) or _SAID_STATUS.match(text)) is not None:
         return Shape(f"HTTP {status[1]}, told as a success", _of_status(int(status[1])), program=True)
     if _DOWN.match(text) is not None and _ends(text):
         return Shape("an outage, told as a success", Complaint.UPSTREAM, program=True)
-    if _NAMED_ANY.match(text) is not None or _FAILED.match(text) is not None:
+    if (":" in text and _NAMED_ANY.match(text) is not None) or _FAILED.match(text) is not None:
         return Shape("an error, told as a success", complaint(text), program=True)
     return None
 
@@ -138,6 +138,8 @@ def _ends(text: str) -> bool:
 
 
 def _of_trace(text: str) -> Shape | None:
+    if "\n" not in text and "panic" not in text:
+        return None  # none of them is told otherwise, and next to no answer has to be looked at twice
     if _PYTHON.match(text) is None and _OTHER_TRACE.match(text) is None:
         return None
     lines = text.strip().split("\n")[1:]

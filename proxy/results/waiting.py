@@ -35,6 +35,8 @@ _NOT_YET: Final = re.compile(
     r"queued|waiting|in progress)|in progress|(?:check|try|poll|ask) (?:back |again )(?:later|soon|in \d|shortly))\b",
     re.IGNORECASE,
 )
+_NOT_YET_SIGNS: Final = ("not ", "still ", "in progress", "later", "soon", "shortly", " in ")
+"""One of them stands in whatever it finds; to look for them takes a tenth of the time."""
 
 
 def is_pending(text: str, value: Any, *, whole: bool) -> bool:
@@ -45,7 +47,8 @@ def is_pending(text: str, value: Any, *, whole: bool) -> bool:
         return False
     if _SENTENCE.match(text) is not None and not re.match(r"\W*ready\b", text, re.IGNORECASE):
         return True
-    return _NOT_YET.search(text) is not None
+    folded = text.casefold()
+    return any(map(folded.__contains__, _NOT_YET_SIGNS)) and _NOT_YET.search(text) is not None
 
 
 def _says_so(name: str, value: Any) -> bool:

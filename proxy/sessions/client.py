@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from fuseboard import era, param_headers
+from fuseboard.deadline import patience_s
 from fuseboard.errors import (
     HEADER_MISMATCH,
     INTERNAL_ERROR,
@@ -19,8 +21,9 @@ from fuseboard.errors import (
     UpstreamFault,
 )
 from fuseboard.events import Effect, Tool
-from fuseboard.exchange import DEFAULT_TIMEOUT_S, Proposal
-from fuseboard.listings import KINDS
+from fuseboard.exchange import Proposal
+from fuseboard.listings import KINDS, PROMPTS, TEMPLATES, Kind
+from fuseboard.pins.listed import Pinned
 from fuseboard.ports import Failure, Reply, Request, Result, Scope
 from fuseboard.scopes import Silent
 from fuseboard.sessions.resources import Resources
@@ -30,7 +33,6 @@ from fuseboard.sessions.subscriptions import Sources, Subscription
 from fuseboard.sessions.tasks import Tasked
 from fuseboard.upstreams.listing import Listing
 from fuseboard.upstreams.seats import Absent, Refused, Seat
-from fuseboard.upstreams.upstream import Upstream
 from fuseboard.wire import frames
 from fuseboard.wire.frames import GOVERNED, TASKS
 
@@ -114,7 +116,10 @@ class ClientSession(Resources, Tasked):
     async def _govern(self, request: Request, scope: Scope) -> Reply:
         at = self._board.now()  # before anything is waited for: the wait belongs to the call
         seat, tool = await self._target(request)
-        identity, (timeout_s, idle_s) = self._board.identity, _patience_s(seat.upstream, tool)
+        if (vaulted := self._board.vaulted) is not None and vaulted.waiting:
+            who, given = self._caller(request).principal, _arguments(request)
+            seat, tool = await vaulted.instead(seat, tool, request.method, given, who, self.era)
+        identity, (timeout_s, idle_s) = self._board.identity, patience_s(seat.upstream, tool)
         step = identity.step(request, self._origin, seat.upstream.server, at=at)
         run = self._run(request) if step is None or step.run is None else step.run
         if run.due_at <= at:
@@ -138,14 +143,19 @@ class ClientSession(Resources, Tasked):
                 holder=self._holder,
                 declared=self._declared,
                 step=step,
+                links=self._links,
             )
         )
 
     async def _target(self, request: Request) -> tuple[Seat, Tool]:
         if request.method == "resources/read":
             uri = _text(request, "uri")
+            if (vaulted := self._board.vaulted) is not None and vaulted.owns(uri):
+                return await vaulted.resource(uri, self._caller(request).principal, self.era)
             seat = await self._seat_of_resource(uri, request)
-            return seat, Tool(seat.upstream.alias, uri, uri, Effect.READ)
+            pins = await self._pins(TEMPLATES, seat, request) if self._origins.listed(uri) is None else None
+            against = pins.template_of(uri) if pins is not None else None
+            return seat, Tool(seat.upstream.alias, uri, uri, Effect.READ, unpinned=against)
         exposed = _text(request, "name")
         if len(exposed) > LONGEST_NAME:
             raise ProtocolFault(INVALID_PARAMS, f"a name of {len(exposed)} characters; at most {LONGEST_NAME}")
@@ -156,16 +166,28 @@ class ClientSession(Resources, Tasked):
         seat = await self._seat_even_if_down(alias, request)
         own = seat.upstream.names.own(exposed)
         if request.method == "prompts/get":
-            return seat, Tool(alias, own, exposed, Effect.READ)
+            pins = await self._pins(PROMPTS, seat, request)
+            return seat, Tool(alias, own, exposed, Effect.READ, unpinned=pins.prompt(own) if pins is not None else None)
         try:
             tool = await self._tool(seat, exposed, request)
         except UpstreamFault as fault:
             catalog = seat.listing(self._kind_of_caller(request)).catalog
             return Absent(seat.upstream, seat.era, fault), catalog.find(own) or catalog.unlisted(own)
+        if tool.unpinned is not None:
+            tool = seat.upstream.definitions.again(tool)
         if tool.misdeclared is not None and mirrors_headers(seat):
             raise _unusable(tool, tool.misdeclared)
         _refuse_param_headers(tool, request)
         return seat, tool
+
+    async def _pins(self, kind: Kind, seat: Seat, request: Request) -> Pinned | None:
+        """The upstream's pins. A client that never lists must not get what changed: then the proxy lists it once."""
+        pins = seat.upstream.definitions.pins
+        if pins is not None and pins.unseen(kind):
+            with suppress(UpstreamFault):
+                await self._whole(kind, seat, request)
+                pins.compared(kind)
+        return pins
 
     async def _tool(self, seat: Seat, exposed: str, request: Request) -> Tool:
         listing = seat.listing(self._kind_of_caller(request))
@@ -233,12 +255,3 @@ def _refuse_param_headers(tool: Tool, request: Request) -> None:
     """A header that says something else than the arguments it mirrors (2026-07-28, streamable-http, custom headers)."""
     if tool.mirrored is not None and (fault := param_headers.mismatch(tool.mirrored, request)) is not None:
         raise ProtocolFault(HEADER_MISMATCH, fault)
-
-
-def _patience_s(upstream: Upstream, tool: Tool) -> tuple[float, float | None]:
-    """How long a call may take, and how long its server may be silent about it."""
-    server = upstream.server
-    facts = server.tools.get(tool.name)
-    if facts is None:
-        return server.timeout_s or DEFAULT_TIMEOUT_S, server.idle_timeout_s
-    return facts.timeout_s or server.timeout_s or DEFAULT_TIMEOUT_S, facts.idle_timeout_s or server.idle_timeout_s

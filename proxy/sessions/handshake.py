@@ -44,6 +44,10 @@ AHEAD_S: Final = 2.0
 """How long others wait for the first handshake of all with an upstream, before they try theirs."""
 
 
+LINKS_SINCE: Final = "2025-06-18"
+"""The revision in which a tool's result may hold links to resources. Clients of earlier ones choke on them."""
+
+
 class HandshakeSession(ClientSession):
     """One client of the handshake era. Its links upstream live and die with it."""
 
@@ -171,6 +175,7 @@ class HandshakeSession(ClientSession):
             raise ProtocolFault(INVALID_REQUEST, "initialize came a second time on this session")
         params = request.params or b"{}"
         self._client = msgspec.json.decode(params, type=dict[str, Any])
+        self._links = str(self._client.get("protocolVersion")) >= LINKS_SINCE
         self._initialize = params
         self._who = Caller(self._origin.principal, self._origin.roles, era.client_name(self._client.get("clientInfo")))
         try:

@@ -92,6 +92,9 @@ class Lists(Seated):
         caller = self._caller(request)
         shown = self._board.sight.page(kind, seat, page, caller, stateless=self.era is Era.STATELESS)
         self._partial = self._partial or shown.filtered
+        if kind is TOOLS:
+            catalog = seat.listing(self._kind_of_caller(request)).catalog
+            catalog.shown(seat.upstream.definitions.page(page, seat.era))
         return shown
 
     def _listed(self, kind: Kind, alias: str, shown: Shown | None, cursor: str | None) -> None:

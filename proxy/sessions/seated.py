@@ -21,6 +21,7 @@ from fuseboard.sessions.sight import Sight
 from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.seats import Seat
 from fuseboard.upstreams.upstream import Upstream
+from fuseboard.upstreams.vaulted import Vaulted
 from fuseboard.wire import splice
 
 
@@ -33,6 +34,7 @@ class Board(Protocol):
     sight: Sight
     relists: Relists
     own: OwnTools | None
+    vaulted: Vaulted | None
     upstreams: Mapping[str, Upstream]
     seal: Seal
     idle_s: float
@@ -44,6 +46,8 @@ class Seated:
     """One client, its seats and its run. A subclass of each era says what they are."""
 
     era: Era
+    _links = True
+    """Whether the client's revision knows links to resources among a result's blocks."""
 
     def __init__(self, board: Board, origin: Origin) -> None:
         self._board = board

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from fuseboard import pipeline
 from fuseboard.era import Era
-from fuseboard.events import Caller, Effect, Tool, ToolListed
+from fuseboard.events import Caller, Effect, Tool, ToolListed, Unpinned
 from fuseboard.exchange import Exchange
-from fuseboard.listings import TOOLS, Kind, Shown, show
+from fuseboard.listings import PROMPTS, RESOURCES, TEMPLATES, TOOLS, Kind, Shown, show
 from fuseboard.state import EMPTY
 from fuseboard.upstreams.seats import Seat
 from fuseboard.upstreams.upstream import Upstream
@@ -35,11 +35,15 @@ class _Key(NamedTuple):
     audience: tuple[str, tuple[str, ...]]
     stateless: bool
     strict: bool
+    era: Era
+    version: int
     page: bytes
 
 
 class Sight:
-    """Shared by all sessions. Rules and exposure never change while the process lives, so no view goes stale."""
+    """Shared by all sessions. Rules and exposure never change while the process lives, so no view goes stale but by a
+    person who accepts definitions: then ``version`` is another.
+    """
 
     def __init__(self, exchange: Exchange, clock: Callable[[], float], *, kept_bytes: int = KEPT_BYTES) -> None:
         self._clock = clock
@@ -57,8 +61,21 @@ class Sight:
         Raises:
             msgspec.MsgspecError: it is no list of tools.
         """
+        definitions = seat.upstream.definitions
+        definitions.look(seat.upstream.health.server)
+        if definitions.pins is not None and kind in (PROMPTS, TEMPLATES):
+            definitions.pins.listed(kind, page, seat.era)  # at each listing: what is asked for is judged by the last
         audience = (caller.principal, caller.roles) if self._personal else ("", ())
-        key = _Key(seat.upstream.alias, kind.method, audience, stateless, mirrors_headers(seat), page)
+        key = _Key(
+            seat.upstream.alias,
+            kind.method,
+            audience,
+            stateless,
+            mirrors_headers(seat),
+            seat.era,
+            definitions.version,
+            page,
+        )
         if (found := self._kept.pop(key, None)) is None:
             found = self._judge(kind, seat.upstream, page, caller, key)
             self._kept_bytes += _weight(key, found)
@@ -69,17 +86,19 @@ class Sight:
         return found
 
     def _judge(self, kind: Kind, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Shown:
+        shown = self._tools if kind is TOOLS else self._others
         return show(
             kind,
-            page,
-            shown=self._tools(upstream, page, caller, key) if kind is TOOLS else self._others(kind, upstream, caller),
+            upstream.lists(kind.method, page),
+            shown=shown(kind, upstream, page, caller, key),
             exposed=upstream.names.exposed,
+            veiled=_veiled(upstream, page, key.era) if kind is TOOLS else None,
             personal=self._personal,
             stateless=key.stateless,
         )
 
-    def _tools(self, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Callable[[str], bool]:
-        tools: Mapping[str, Tool] = upstream.definitions.page(page).tools
+    def _tools(self, kind: Kind, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Callable[[str], bool]:
+        tools: Mapping[str, Tool] = upstream.definitions.page(page, key.era).tools
 
         def shown(name: str) -> bool:
             tool = tools.get(name)
@@ -92,14 +111,19 @@ class Sight:
 
         return shown
 
-    def _others(self, kind: Kind, upstream: Upstream, caller: Caller) -> Callable[[str], bool]:
+    def _others(self, kind: Kind, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Callable[[str], bool]:
         method = _ASKED_FOR_BY.get(kind.method)
-        if method is None:  # a template names no resource yet, so there is nothing to judge
-            return lambda _: True
+        against: Mapping[str, Unpinned | None] = {}
+        if upstream.definitions.pins is not None and kind is not RESOURCES:
+            against = upstream.definitions.pins.listed(kind, page, key.era)
 
         def shown(name: str) -> bool:
+            unpinned = against.get(name)
+            if method is None and unpinned is None:
+                return True  # a template names no resource yet, so there is nothing else to judge
             exposed = upstream.names.exposed(name) if kind.renamed else name
-            return self._may_see(Tool(upstream.alias, name, exposed, Effect.READ), caller, method)
+            tool = Tool(upstream.alias, name, exposed, Effect.READ, unpinned=unpinned)
+            return self._may_see(tool, caller, method or "resources/read")
 
         return shown
 
@@ -114,6 +138,15 @@ class Sight:
         if report not in self._reported and len(self._reported) < _REPORTED:
             self._reported.add(report)
             _log.warning("%s: the tool %s is left out, its headers are declared wrongly: %s", *report)
+
+
+def _veiled(upstream: Upstream, page: bytes, era: Era) -> Callable[[str], bool] | None:
+    """Which tools give handles in place of results; ``None``, nearly always, where none does.
+
+    Read in the era in which it was listed: in the other one it would be accepted as what that one writes.
+    """
+    names = {tool.name for tool in upstream.definitions.page(page, era).tools.values() if tool.opaque}
+    return names.__contains__ if names else None
 
 
 def mirrors_headers(seat: Seat) -> bool:

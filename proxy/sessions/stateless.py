@@ -82,7 +82,8 @@ class StatelessSession(ClientSession):
         return capabilities if isinstance(capabilities, dict) else {}
 
     def _kind_of_caller(self, request: Request) -> bytes:
-        meta = (request.value or {}).get("_meta")
+        # A list comes unparsed, and is of the same kind of caller as the calls that follow it.
+        meta = request.value.get("_meta") if request.value is not None else era.meta_of(request.params)
         capabilities = meta.get(era.CAPABILITIES_KEY) if isinstance(meta, dict) else None
         return self._origin.principal.encode() + b"\n" + _CANONICAL(capabilities)
 

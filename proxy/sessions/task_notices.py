@@ -119,7 +119,10 @@ async def judged_state(exchange: Exchange, task: Task, state: bytes, *, modern: 
         del fields["result"]
         return splice.join({**fields, "status": splice.raw("failed"), "error": msgspec.Raw(passed.raw)})
     if "error" in fields:
-        await exchange.late(task, Failure(bytes(fields["error"])), modern=modern)
+        failure = Failure(bytes(fields["error"]))
+        told = await exchange.late(task, failure, modern=modern)
+        if told is not failure and isinstance(told, Failure):
+            return splice.join({**fields, "error": msgspec.Raw(told.raw)})
     elif status == "cancelled":
         await exchange.cancelled(task)
     return state

@@ -14,6 +14,7 @@ import anyio
 
 from fuseboard import listings
 from fuseboard.catalog import Catalog, Definitions
+from fuseboard.era import Era
 from fuseboard.errors import UpstreamFault, UpstreamUnreachable
 from fuseboard.events import Tool
 from fuseboard.listings import TOOLS
@@ -35,6 +36,9 @@ class Asks(Protocol):
 
     @property
     def upstream(self) -> Upstream: ...
+
+    @property
+    def era(self) -> Era: ...
 
     async def request(self, method: str, params: bytes | None, scope: Scope) -> Reply: ...
 
@@ -82,6 +86,7 @@ class Listing:
     async def _pages(self, seat: Asks, params: bytes | None, scope: Scope) -> Mapping[str, Tool]:
         alias = seat.upstream.alias
         tools: Mapping[str, Tool] = {}
+        self._definitions.look(seat.upstream.health.server)
         for number in range(PAGES):
             reply = await seat.request(TOOLS.method, params, scope)
             if not isinstance(reply, Result):
@@ -89,7 +94,7 @@ class Listing:
                     _log.warning("%s lists no tools (%s): calls to it have no schema to fit", alias, reply.raw[:200])
                     return tools
                 raise UpstreamUnreachable(alias, f"{alias} broke its list of tools off at page {number + 1}")
-            page = self._definitions.readable(reply.raw)
+            page = self._definitions.readable(reply.raw, seat.era)
             if page is None:
                 raise UpstreamUnreachable(alias, f"{alias} answered {TOOLS.method} with no list of tools")
             tools = page.tools if number == 0 else {**tools, **page.tools}

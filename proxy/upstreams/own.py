@@ -36,11 +36,12 @@ _PAGES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a configuration would say of it. Its hints are our own, so they are believed."""
+class Facts:
+    """What a configuration would say of what is our own. Its hints are our own, so they are believed."""
 
     expose: tuple[str, ...] = ("*",)
     trust: str = "trusted"
+    sensitivity: str = "public"
     tools: Mapping[str, Any] = field(default_factory=dict)
     timeout_s: float | None = 10.0
     idle_timeout_s: float | None = None
@@ -89,7 +90,7 @@ class OwnTools:
     """What Fuseboard itself offers to agents. ``clock`` gives Unix seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        upstream = Upstream(UPSTREAM, _Facts(), _no_link, prefixed=True, scoped=False, clock=clock)
+        upstream = Upstream(UPSTREAM, Facts(), no_link, prefixed=True, scoped=False, clock=clock)
         self._seats = {era: OwnSeat(upstream, era) for era in Era}
 
     def seat(self, era: Era) -> OwnSeat:
@@ -106,5 +107,6 @@ class OwnTools:
         return exposed == EXPOSED
 
 
-async def _no_link(era: Era, inbound: Inbound) -> Link:
+async def no_link(era: Era, inbound: Inbound) -> Link:
+    """What we are ourselves is there without one."""
     raise UpstreamUnreachable(UPSTREAM, "Fuseboard's own tools are reached by no link")

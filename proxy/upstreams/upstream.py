@@ -12,8 +12,10 @@ import anyio
 
 from fuseboard.bridges.losses import Losses
 from fuseboard.catalog import Definitions, ServerFacts
+from fuseboard.definitions import Lists, as_listed
 from fuseboard.era import Era
 from fuseboard.errors import Undelivered, UpstreamFault, UpstreamTimeout, UpstreamUnreachable
+from fuseboard.pins.listed import Pinned
 from fuseboard.ports import Inbound, Link
 from fuseboard.routing import Names
 
@@ -71,7 +73,7 @@ class Upstream:
     """Owned by the gateway; every session has a seat at it.
 
     ``scoped`` says that notifications arrive on the stream of the request that they belong to (Streamable HTTP), which
-    a pipe cannot tell.
+    a pipe cannot tell. ``lists`` makes a page of definitions fit to be shown, once it was compared with ``pins``.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Upstream:
         prefixed: bool,
         scoped: bool,
         clock: Callable[[], float],
+        pins: Pinned | None = None,
+        lists: Lists = as_listed,
     ) -> None:
         self.alias = alias
         self.server = server
@@ -97,7 +101,8 @@ class Upstream:
         """Set when whoever shakes hands first has been answered."""
         self._connect = connect
         self._clock = clock
-        self.definitions = Definitions(alias, server, self.names)
+        self.definitions = Definitions(alias, server, self.names, pins)
+        self.lists = lists
         self.losses = Losses()
 
     async def connect(self, era: Era, inbound: Inbound) -> Link:

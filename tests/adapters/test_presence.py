@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import subprocess
@@ -7,7 +8,8 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 
-from fuseboard.adapters.presence import FOLDER, announced, running
+from fuseboard.adapters.presence import FIRST_LOOK_S, FOLDER, LOOK_S, announced, running
+from support.virtual_time import anyio_backend  # noqa: F401
 
 
 async def appeared(state: Path, wanted: object) -> None:
@@ -29,6 +31,21 @@ async def test_what_changes_is_written_again(tmp_path: Path) -> None:
         await appeared(tmp_path, "unknown")
         says["upstreams"] = "up"
         await appeared(tmp_path, "up")
+
+
+async def test_what_is_known_moments_after_the_start_is_not_written_a_second_later(tmp_path: Path) -> None:
+    looked_at: list[float] = []
+
+    def says() -> dict[str, object]:
+        looked_at.append(anyio.current_time())
+        return {"upstreams": "unknown"}
+
+    async with announced(tmp_path, says):
+        with anyio.fail_after(5):
+            while len(looked_at) < 7:  # noqa: ASYNC110 (it is not told when it is asked)
+                await anyio.sleep(0.01)
+    pauses_s = [round(later - earlier, 3) for earlier, later in itertools.pairwise(looked_at)]
+    assert pauses_s == [FIRST_LOOK_S * factor for factor in (1, 2, 4, 8, 16)] + [LOOK_S]
 
 
 def test_the_file_of_a_dead_process_is_cleared_away(tmp_path: Path) -> None:

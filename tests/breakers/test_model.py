@@ -100,6 +100,7 @@ class Model:
                 self.goods += 1
                 if self.goods == self.needed:
                     self.closes()
+                    self.results.append(result)  # it is the first that is known of the new time
         elif flight.era[name] == self.era:
             self.results.append(result)
             if good is False and self.trips(self.results):

@@ -78,6 +78,13 @@ def test_every_silence_and_the_first_answer_after_it_are_signs() -> None:
     assert [one.truth for one in signs] == ["ok", "timeout", "timeout", "business_error", "outage", "throttled"]
 
 
+def test_a_call_that_its_caller_had_no_more_time_for_is_no_sign() -> None:
+    event = returned(1.0, "timeout")
+    assert event.finding is not None
+    assert sign(replace(event, finding=replace(event.finding, whose="caller")), [], WITHIN_S) is None
+    assert sign(returned(1.0, "timeout", 1.0), [], WITHIN_S) is not None
+
+
 def test_active_are_the_tools_that_were_called_lately() -> None:
     signs = [sign_of(returned(float(at), name=name)) for at, name in ((0, "old"), (100, "one"), (200, "two"))]
     assert active(signs, at=310.0, within_s=300.0) == {"files__one", "files__two"}

@@ -24,8 +24,9 @@ def _policy(clauses: str, scope: str = "principal, action, resource") -> dict[st
         pytest.param("context.args has a.b.c", Wants(frozenset({"a"})), id="has, in depth"),
         pytest.param("context.args == {a: 1}", Wants(None), id="the whole record"),
         pytest.param('context.labels.contains("x")', Wants(labels=True), id="labels"),
+        pytest.param('context.copied_from.contains("x")', Wants(copied=True), id="sources"),
         pytest.param("!context.approved", Wants(approved=True), id="approval"),
-        pytest.param("{c: context} == {c: context}", Wants(None, True, True), id="the whole context"),
+        pytest.param("{c: context} == {c: context}", Wants(None, True, True, True), id="the whole context"),
     ],
 )
 def test_what_a_condition_reads_of_the_call(condition: str, expected: Wants) -> None:

@@ -10,11 +10,16 @@ from typing import Any, Literal
 
 import mcp_types._v2025_11_25 as handshake
 import mcp_types._v2026_07_28 as stateless
+import msgspec
 import pytest
 from pydantic import AnyUrl, BaseModel, RootModel
 
 from fuseboard.cleaning.fields import ELSEWHERE, FIELDS, Kind, Root, kind_of, root_of
+from fuseboard.cleaning.outgoing import Outgoing
 from fuseboard.cleaning.result import Cleaner
+from fuseboard.events import Caller, CallProposed, Tool
+from fuseboard.ports import Request, Result
+from fuseboard.upstreams.cleaned import Bath
 from support.leaks import OPEN
 
 HIDDEN = "\u202e"
@@ -183,3 +188,105 @@ def test_methods_have_their_roots() -> None:
     assert root_of("tools/call") is Root.RESULT
     assert root_of("tools/list") is Root.LIST
     assert root_of("notifications/message") is Root.NOTICE
+
+
+ROADS = {
+    # what a client asks: of governed calls the arguments, and the answers that travel with them
+    "CallToolRequestParams": ("call", "tools/call"),
+    "GetPromptRequestParams": ("call", "prompts/get"),
+    "InputResponseRequestParams": ("call", "tools/call"),
+    "TaskAugmentedRequestParams": ("call", "tools/call"),
+    # a URI is an address that has to match, and no policy of ours may change whom it means
+    "ReadResourceRequestParams": ("call", "resources/read"),
+    "CompleteRequestParams": ("sent", "completion/complete"),
+    "InitializeRequestParams": ("sent", "initialize"),
+    "SetLevelRequestParams": ("sent", "logging/setLevel"),
+    "SubscribeRequestParams": ("sent", "resources/subscribe"),
+    "UnsubscribeRequestParams": ("sent", "resources/unsubscribe"),
+    "SubscriptionsListenRequestParams": ("sent", "subscriptions/listen"),
+    # what a client answers
+    "CreateMessageResult": ("answered", "sampling/createMessage"),
+    "ElicitResult": ("answered", "elicitation/create"),
+    "ListRootsResult": ("answered", "roots/list"),
+    # what an upstream asks, tells and answers beside its results
+    "CreateMessageRequestParams": ("asked", "sampling/createMessage"),
+    "ElicitRequestFormParams": ("asked", "elicitation/create"),
+    "ElicitRequestURLParams": ("asked", "elicitation/create"),
+    "LoggingMessageNotificationParams": ("heard", "notifications/message"),
+    "ProgressNotificationParams": ("heard", "notifications/progress"),
+    "CancelledNotificationParams": ("heard", "notifications/cancelled"),
+    "ResourceUpdatedNotificationParams": ("heard", "notifications/resources/updated"),
+    "SubscriptionsAcknowledgedNotificationParams": ("heard", "notifications/subscriptions/acknowledged"),
+    "TaskStatusNotificationParams": ("heard", "notifications/tasks/status"),
+    "CompleteResult": ("answer", "completion/complete"),
+    "InitializeResult": ("answer", "initialize"),
+    "DiscoverResult": ("answer", "server/discover"),
+    "GetTaskResult": ("answer", "tasks/get"),
+    "CancelTaskResult": ("answer", "tasks/cancel"),
+    "ListTasksResult": ("answer", "tasks/list"),
+    # results that are judged, and cleaned where they are
+    "CallToolResult": ("settled", "tools/call"),
+    "CreateTaskResult": ("settled", "tools/call"),
+    "InputRequiredResult": ("settled", "tools/call"),
+    "GetTaskPayloadResult": ("settled", "tasks/result"),
+    "GetPromptResult": ("settled", "prompts/get"),
+    "ReadResourceResult": ("settled", "resources/read"),
+}
+"""By which way each message of the protocol comes past a cleaner."""
+
+PINNED = {"ListToolsResult", "ListPromptsResult", "ListResourcesResult", "ListResourceTemplatesResult"}
+"""Their hidden text is the pins' affair."""
+EMPTY = {
+    *("NotificationParams", "PaginatedRequestParams", "PaginatedResult", "RequestParams", "ResourceRequestParams"),
+    *("Params", "Result", "CacheableResult", "SubscriptionsListenResult"),
+}
+"""Those that others are made of, and those with nothing of their own in them."""
+WAYS = [(model, *ROADS[model.__name__]) for model in MODELS if model.__name__ in ROADS]
+
+
+def test_every_message_of_the_protocol_has_its_way_past_a_cleaner() -> None:
+    ends = ("Params", "Result")
+    named = {model.__name__ for model in MODELS if model.__name__.endswith(ends)}
+    assert named - ROADS.keys() - PINNED - EMPTY == set(), "say in ROADS which way it takes"
+    assert (ROADS.keys() | PINNED | EMPTY) - named == set()
+
+
+def _past(way: str, method: str, raw: bytes) -> bytes:
+    """What is left of a message that goes this way."""
+    cleaner = Cleaner(OPEN)
+    bath = Bath("lab", cleaner)
+    if way == "call":
+        value = json.loads(raw)
+        request = Request(b"1", method, raw, value)
+        call = CallProposed(1.0, "d", "r", method, Caller("a"), Tool("l", "t", "t"), value.get("arguments") or {})
+        judged, ask = Outgoing(cleaner).taken(call, Asking(request))
+        sent = dict(ask.request.value or {})
+        return json.dumps(sent if judged.clean is None else {**sent, "arguments": judged.clean.arguments}).encode()
+    if way in ("answer", "answered"):
+        return bytes(getattr(bath, way)(method, Result(raw)).raw)
+    if way == "settled":
+        return cleaner.clean(method, raw).raw
+    passed: bytes = getattr(bath, way)(method, raw)
+    return passed
+
+
+class Asking(msgspec.Struct, frozen=True):
+    request: Request
+
+
+UNSEEN = {"result", "error"}
+"""Of a task: cleaned where they are judged."""
+THE_CALLERS_OWN = {"name", "uri", "_meta", "task"}
+"""Of a governed request: what it means and how, none of which is an argument."""
+
+
+@pytest.mark.parametrize(
+    ("model", "way", "method"), WAYS, ids=lambda one: one.__module__[-10:] + one.__name__ if callable(one) else one
+)
+def test_each_message_is_clean_once_it_has_gone_its_way(model: type[BaseModel], way: str, method: str) -> None:
+    raw = json.dumps(_sample(model), ensure_ascii=False).encode()
+    left = [
+        path for path in _dirty(json.loads(_past(way, method, raw))) if way != "call" or path[0] not in THE_CALLERS_OWN
+    ]
+    kept = KEPT | SCHEMA_NAMES | {"data", "blob"} | UNSEEN
+    assert [path for path in left if not set(path) & kept] == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from fuseboard.cleaning.links import allowing, disarmed, hosts
+from fuseboard.cleaning.quick import Quick
+from fuseboard.cleaning.secrets import Secrets
 
 ALLOWED = allowing(["ok.example", "*.ok.example"])
 assert ALLOWED is not None
@@ -33,6 +37,10 @@ PIECES = st.lists(
             "\n",
             "[a]:",
             "https:",
+            "- ",
+            "> ",
+            "javascript:a",
+            "\\@",
             "a",
             "url(",
             "\\",
@@ -69,6 +77,30 @@ FOREIGN = (
     '<a href="https://evil.example">x</a>',
     '<img srcset="https://ok.example/x 1x, https://evil.example/x 2x">',
     '<div style="background:url(https://evil.example)">',
+    "![x](https:evil.example)",
+    "![x](https://ok.example\\@evil.example)",
+    "![x](https\\://evil.example)",
+    "![x](\\/\\/evil.example)",
+    "> - [1]: https://evil.example/x.png\n\n![x][1]",
+    "1. [1]: https://evil.example/x.png\n\n   ![x][1]",
+    "> [1]:\n> https://evil.example/x.png\n\n![x][1]",
+    "[a\nb]: https://evil.example/x.png\n\n![x][a b]",
+    "[a\\]b]: https://evil.example/x.png\n\n![x][a\\]b]",
+)
+RUNS = (
+    "[x](javascript:alert(1))",
+    "[x](JavaScript&colon;alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](javascript\\:alert(1))",
+    "[x](vbscript:x)",
+    "[x](data:text/html,<script>)",
+    "![x](data:image/svg+xml;base64,AAAA)",
+    "<javascript:alert(1)>",
+    "[x](mailto:a@evil.example?body=secret)",
+    "<object data=https://evil.example>",
+    '<meta http-equiv=refresh content="0;url=https://evil.example">',
+    '<style>@import "https://evil.example"</style>',
+    "<img lowsrc=https://evil.example>",
 )
 HONEST = (
     "![x](https://ok.example/x.png)",
@@ -76,6 +108,13 @@ HONEST = (
     "[x](docs/readme.md)",
     "[x](#part)",
     "[x](mailto:a@b.example)",
+    "[x](mailto:a@ok.example?subject=hello)",
+    "![x](data:image/png;base64,iVBORw0KGgo=)",
+    "[x](docs/a\\_b.md)",
+    "- [1]: https://ok.example/a",
+    "1. see [1]: it is the data: of a list",
+    '<meta charset="utf-8">',
+    "@import 'styles/a.css'",
     "<https://ok.example>",
     "see https://evil.example, which is text",
     "a[i](j) = b // c",
@@ -92,6 +131,19 @@ def test_a_foreign_link_becomes_text(text: str) -> None:
     page = RENDER.render(clean)
     assert not [one for one in ('src="http', 'href="http', 'src="//', 'href="//', "src=//") if one in page.lower()]
     assert "url(" not in page
+
+
+@pytest.mark.parametrize("text", RUNS)
+def test_what_runs_or_carries_a_letter_becomes_text(text: str) -> None:
+    clean, places = disarmed(text, ALLOWED)
+    assert places
+    assert disarmed(clean, ALLOWED) == (clean, [])
+
+
+@pytest.mark.parametrize("text", [*FOREIGN, *RUNS])
+def test_the_quick_look_sees_each_of_them(text: str) -> None:
+    quick = Quick(Secrets(()), characters=False, formats=False, addresses=True, media=False, strange=False)
+    assert not quick.passes(json.dumps({"content": [{"type": "text", "text": text}]}).encode())
 
 
 @pytest.mark.parametrize("text", HONEST)
@@ -114,7 +166,7 @@ def test_no_renderer_finds_a_foreign_link_in_what_is_left(pieces: list[str]) -> 
     tokens = MarkdownIt("commonmark").parse(disarmed("".join(pieces), ALLOWED)[0])
     inner = [child for token in tokens for child in token.children or ()]
     targets = [str(one.attrs.get("href") or one.attrs.get("src") or "") for one in inner]
-    assert not [one for one in targets if "evil.example" in "".join(hosts(one))]
+    assert not [one for one in targets if "evil.example" in "".join(hosts(one)) or "javascript:" in hosts(one)]
 
 
 def test_all_may_be_linked_to_by_default() -> None:
@@ -128,6 +180,10 @@ def test_all_may_be_linked_to_by_default() -> None:
         ("https://u:p@a.example", ["a.example"]),
         ("https://[::1]/x", ["[::1]"]),
         ("https:/a.example", ["a.example"]),
+        ("https:a.example", ["a.example"]),
+        ("https://a.example%2f.b.example", ["?"]),
+        ("javascript:alert(1)", ["javascript:"]),
+        ("mailto:a@a.example,b@b.example?body=x", ["a.example", "b.example"]),
         ("docs/x", []),
         ("a" * 100_000, []),
     ],

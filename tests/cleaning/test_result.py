@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -11,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuseboard.cleaning import known
 from fuseboard.cleaning.fields import Root
 from fuseboard.cleaning.result import PLACES, Cleaned, Cleaner
 from fuseboard.config import Config
+from fuseboard.config.conduct import Output
 from support.leaks import OPEN, SECRETS
 
 STRICT = type(OPEN)(**{**vars(OPEN), "max_bytes": 1500, "links": type(OPEN)(allow=("ok.example",)), "unknown": "drop"})
@@ -170,3 +173,64 @@ def test_a_clean_kilobyte_costs_little() -> None:
     cleaner = Cleaner(OPEN, SECRETS)
     rounds = [_seconds(lambda: [cleaner.clean("tools/call", raw) for _ in range(200)]) / 200 for _ in range(5)]
     assert min(rounds) < 60e-6
+
+
+GITHUB = "ghp_" + "aB3dE5fG7h" * 4
+PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwgg\n-----END PRIVATE KEY-----"
+
+
+def _texts(*texts: str) -> list[str]:
+    clean = Cleaner(OPEN).clean("x", json.dumps({"content": [{"type": "text", "text": one} for one in texts]}).encode())
+    return [block["text"] for block in json.loads(clean.raw)["content"]]
+
+
+@pytest.mark.parametrize("at", range(1, 40, 3))
+def test_somebody_elses_secret_in_two_blocks_goes_from_both(at: int) -> None:
+    token = GITHUB[:40]
+    assert _texts(f"see {token[:at]}", f"{token[at:]} end") == ["see «GitHub token»", " end"]
+    assert _texts(f"see {token[:at]}", f"{token[at:]}") == ["see «GitHub token»", ""]
+
+
+def test_of_a_secret_in_many_blocks_nothing_stays() -> None:
+    assert _texts(*("a " + GITHUB[:40] + " b")) == ["a", " ", "«GitHub token»", *[""] * 39, " ", "b"]
+    two = f"{GITHUB[:40]} and glpat-{'aB3dE5fG7hJ9kL1mN2pQ'}"
+    assert "".join(_texts(two[:20], two[20:55], two[55:])) == "«GitHub token» and «GitLab token»"
+
+
+def test_a_private_key_in_blocks_goes_with_its_end_and_takes_nothing_else_along() -> None:
+    assert _texts(f"x {PEM[:50]}", f"{PEM[50:]} y") == ["x «private key»", " y"]
+    assert _texts("It begins with -----BEGIN PRIVATE KEY-----", "and a whole page of honest words") == [
+        "It begins with -----BEGIN PRIVATE KEY-----",
+        "and a whole page of honest words",
+    ]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from([*"ab ", GITHUB[:40], GITHUB[:9], GITHUB[9:40], "glpat-", "aB3dE5fG7hJ9kL1mN2pQ"])))
+def test_secrets_of_others_in_blocks_are_cleaned_once_and_for_all(texts: list[str]) -> None:
+    once = _texts(*texts)
+    assert _texts(*once) == once
+    assert not known.spans("".join(once))
+
+
+def test_what_was_cut_is_still_there_clean_and_the_marker_says_where() -> None:
+    text = "x\u202ey" * 1000
+    raw = json.dumps({"content": [{"type": "text", "text": text}]}).encode()
+    cleaned = Cleaner(Output.model_validate({"max": 1000})).clean("tools/call", raw, rest="fuseboard://result/d-1")
+    assert cleaned.uncut is not None
+    assert json.loads(cleaned.uncut)["content"][0]["text"] == "xy" * 1000
+    assert b"read the resource fuseboard://result/d-1]" in cleaned.raw
+    assert Cleaner(Output()).clean("tools/call", raw).uncut is None
+
+
+def test_a_text_that_comes_as_base64_hides_nothing() -> None:
+    hidden = f"a\u202eb {GITHUB[:40]} plainsecret0123456789 é"
+    blob = {"uri": "a://b", "mimeType": "text/plain", "blob": base64.b64encode(hidden.encode()).decode()}
+    clean = Cleaner(OPEN, SECRETS).clean("resources/read", json.dumps({"contents": [blob]}).encode())
+    left = base64.b64decode(json.loads(clean.raw)["contents"][0]["blob"]).decode("utf-8", "replace")
+    assert left.startswith("ab «GitHub token»")
+    assert "plainsecret0123456789" not in left
+    assert clean.counts == {"bidi": 1, "known secret": 1, "own secret": 1}
+    fine = json.dumps({"contents": [{**blob, "blob": base64.b64encode(b"fine").decode()}]}).encode()
+    assert Cleaner(OPEN, SECRETS).clean("resources/read", fine).raw is fine
+    assert Cleaner(OPEN, SECRETS).clean("resources/read", clean.raw).raw is clean.raw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuseboard.cleaning.sizes import cut, level
+from fuseboard.cleaning.sizes import cut, level, withheld
 
 
 @given(st.text(max_size=3000), st.integers(400, 2000))
@@ -36,3 +36,11 @@ def test_what_cannot_give_enough_gives_nothing() -> None:
     assert level([300, 200], 10) is None
     assert level([1000, 1000], 5000) is None
     assert level([5000, 300], 1000) == 5000 - 1000 - 120
+
+
+def test_the_marker_says_where_all_of_it_can_be_had() -> None:
+    rest = "fuseboard://result/d-1"
+    assert f"for all of it read the resource {rest}]" in cut("x" * 2000, 500, rest).text
+    assert "ask for less" not in cut("x" * 2000, 500, rest).text
+    assert withheld(2000, 500, rest).endswith(f"for all of it read the resource {rest}")
+    assert withheld(2000, 500).endswith("ask for less, or for a part.")

@@ -57,7 +57,7 @@ def test_the_document_says_what_was_loaded(tmp_path: Path) -> None:
         {"alias": "files", "type": "stdio", "target": "npx server"},
         {"alias": "time", "type": "stdio", "target": "uvx"},
     ]
-    assert found["unenforced"] == ["pins"]
+    assert found["unenforced"] == []
     (note,) = found["notes"]
     assert note.startswith("a person is asked about default: by ")
     assert note.endswith(", for 45 s at most; without an answer the call is denied")

@@ -59,6 +59,9 @@ def test_the_story_goes_as_told_and_the_ledger_says_the_same(tmp_path: Path) -> 
     # The ledger outlives the demo, and everything else is gone.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
     assert found["explained"] in run(tmp_path, "trace", "why", found["explained"], "--state", "state").stdout
+    # It may be told again at once: what the first telling left disturbs nothing.
+    again = run(tmp_path, "demo", "--json", "--state", "state")
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_it_tells_the_story_the_timeline_and_the_why_in_plain_text(tmp_path: Path) -> None:

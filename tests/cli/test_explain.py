@@ -192,8 +192,9 @@ def test_the_server_is_asked_what_the_tool_is_and_called_not_at_all(tmp_path: Pa
 def test_a_tool_that_is_not_listed_is_noted_with_the_one_that_was_probably_meant(tmp_path: Path) -> None:
     program, *arguments = raw_command(FrameLog(tmp_path / "log"))
     text = json.dumps({"servers": {"raw": {"command": program, "args": arguments}}})
-    found = json.loads(run(tmp_path, "eco", "--json", text=text).stdout)
-    assert found["tool"]["listed"] is False
+    result = run(tmp_path, "eco", "--json", text=text)
+    found = json.loads(result.stdout)
+    assert (found["tool"]["listed"], found["outcome"], result.exit_code) == (False, "sent", 2)
     assert "raw lists no such tool - did you mean 'echo'?" in found["notes"]
 
 

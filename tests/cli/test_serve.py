@@ -62,9 +62,10 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 async def test_keys_that_are_not_enforced_are_named_at_the_start(tmp_path: Path) -> None:
-    command = raw_command(FrameLog(tmp_path / "upstream.log"))
-    async with wrapped(command, tmp_path, front="http", config="pins: {on_change: ask}\n") as proxy:
-        assert "not enforced by this version: pins" in proxy.stderr
+    (tmp_path / "rules.yaml").write_text("store: redis://h\n")
+    done = await fuseboard("wrap", "--config", str(tmp_path / "rules.yaml"), "--", "cat", state=tmp_path, ok=False)
+    assert done.returncode == 2
+    assert "not enforced by this version: store" in done.stderr.decode()
 
 
 RULES = "rules: [{id: r, tools: files__*, decide: deny}]\n"

@@ -23,6 +23,14 @@ fuseboard trace why r-5kq0p1xy7c2m9d4h#4  explains the last refusal
 """
 
 
+CLEANED = {
+    "policy": "output",
+    "verdict": "rewrite",
+    "rule": "output.cleaned",
+    "facts": {"counts": {"invisible": 3, "links": 1}, "places": []},
+}
+
+
 def read(path: Path, *entries: Entry) -> tuple[Run, list[Call]]:
     record(path / "ledger.db", *entries)
     with LedgerReader(path / "ledger.db") as ledger:
@@ -45,6 +53,12 @@ def test_a_run_as_a_timeline(tmp_path: Path) -> None:
     assert who == f"{named}  (run known by: process)"
     assert counts.endswith(" +17s  7 calls  2 denied  3 failed  output 5.5 kB  config 8c1e5d00")
     assert "\n".join(lines) + "\n" == TIMELINE
+
+
+def test_the_header_counts_what_waited_for_a_person(tmp_path: Path) -> None:
+    asked = {"policy": "approvals", "verdict": "allow", "rule": "approved", "facts": {"waited_s": 2.0}}
+    _, counts, *_ = drawn(tmp_path, denied(verdict="hold"), proposed("d-2", seq=2, checks=[asked]), concluded("d-2"))
+    assert "2 calls  0 denied  2 held  0 failed" in counts
 
 
 def test_a_narrow_terminal_folds_between_words(tmp_path: Path) -> None:
@@ -112,6 +126,7 @@ def test_decision(tmp_path: Path, entries: list[Entry], word: str) -> None:
             [proposed(), concluded(truth="task")], "a task was begun; its result was not fetched yet", id="a task"
         ),
         pytest.param([proposed(), concluded(truth="task"), concluded()], "", id="a task that was fetched"),
+        pytest.param([proposed(), concluded(checks=[CLEANED])], "cleaned: invisible 3, links 1", id="a cleaned result"),
     ],
 )
 def test_why_in_few_words(tmp_path: Path, entries: list[Entry], words: str) -> None:

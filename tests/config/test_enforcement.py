@@ -9,7 +9,7 @@ from support.config_files import SERVERS, loaded
 def test_what_the_file_sets_and_this_version_does_not_act_upon(tmp_path: Path) -> None:
     text = """\
 servers:
-  x: {command: x, tools: {t: {effect: read, timeout: 1s, lock: a, poll: 5s, cost: 1, memory: true}}}
+  x: {command: x, tools: {t: {effect: read, timeout: 1s, lock: a, poll: 5s, cost: 1}}}
 run: {calls: 1}
 loops: {}
 output: {max: 64KB}
@@ -18,11 +18,7 @@ store: redis://h
 trace: {keep: 1d}
 limits: {depth: 64}
 """
-    assert unenforced(loaded(tmp_path, text)) == (
-        "servers.x.tools.t.memory",
-        "pins",
-        "store",
-    )
+    assert unenforced(loaded(tmp_path, text)) == ("store",)
 
 
 def test_defaults_are_not_spoken_of(tmp_path: Path) -> None:

@@ -108,3 +108,18 @@ def test_at_least_one_server_is_needed(tmp_path: Path) -> None:
     assert findings(tmp_path, "servers: {x: {command: x, disabled: true}}") == [
         "1:10 servers: found nothing in it; expected at least 1"
     ]
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=a)", "", "a*"])
+def test_a_pattern_that_would_send_all_or_nothing_to_a_person_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="found the pattern"):
+        ToolFacts.model_validate({"quarantine": [pattern]})
+
+
+@pytest.mark.parametrize(("opaque", "good"), [(True, True), (False, True), ("principal", True), ("run", False)])
+def test_how_long_a_handle_is_good_has_three_answers(opaque: object, good: bool) -> None:
+    if good:
+        assert ToolFacts.model_validate({"opaque": opaque}).opaque == opaque
+    else:
+        with pytest.raises(ValueError, match="opaque"):
+            ToolFacts.model_validate({"opaque": opaque})

@@ -18,6 +18,8 @@ class Probe:
     era: str | None = None
     server: Mapping[str, Any] | None = field(default=None)
 
+    definitions: Mapping[str, Sequence[tuple[str, bytes]]] = field(default_factory=dict)
+
     @property
     def ok(self) -> bool:
         return self.error is None

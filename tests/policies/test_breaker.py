@@ -398,9 +398,39 @@ async def test_a_breaker_that_is_not_configured_any_more_stops_nobody() -> None:
     passed(await bench.propose())
 
 
-async def test_other_methods_and_our_own_tool_have_none() -> None:
+@pytest.mark.parametrize("method", ["resources/read", "prompts/get"])
+async def test_a_document_is_not_fetched_from_a_server_that_is_off_the_board(method: str) -> None:
+    """It waits as the tools do, takes no probe, and goes once the server is asked at all again."""
+    bench = Bench(settings=SHARED)
+    document = replace(passed(await bench.propose()), method=method)
+
+    async def said() -> Allow | Deny:
+        verdict = bench.policy.decide(replace(document, at=bench.at), await bench.read(document))
+        assert isinstance(verdict, Allow | Deny)
+        return verdict
+
+    assert await said() == Allow()
+    for run in ("r1", "r2", "r1", "r2", "r1"):
+        await bench.fails(1, run)
+    refused = await said()
+    assert isinstance(refused, Deny)
+    assert refused.rule == "upstream.breaker"
+    assert refused.writes == ()
+    assert refused.retry_after_s is not None
+    bench.at += refused.retry_after_s
+    assert await said() == Allow()
+
+
+async def test_a_document_has_no_breaker_of_a_tool_or_a_run() -> None:
+    bench = Bench(settings=LONE)
+    await bench.fails(3)
+    document = replace(passed(await bench.propose("r2")), run="r1", method="resources/read")
+    assert bench.policy.decide(document, await bench.read(document)) == Allow()
+
+
+async def test_our_own_tool_has_none() -> None:
     bench = Bench()
-    for changes in ({"method": "resources/read"}, {"tool": tool("checkpoint", "fuseboard")}):
+    for changes in ({"tool": tool("checkpoint", "fuseboard")},):
         call = passed(await bench.propose())
         other = replace(call, **changes)
         assert bench.policy.keys(other) == ()

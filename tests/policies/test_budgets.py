@@ -167,7 +167,10 @@ def test_declared_costs_are_exact() -> None:
     assert isinstance(ledger.use(tool=deploy), Allow)
     assert isinstance(ledger.use(tool=deploy), Allow)
     assert isinstance(ledger.use(tool=READ), Allow)
-    assert denied(ledger.use(tool=deploy)).rule == "run.money"
+    refusal = denied(ledger.use(tool=deploy))
+    assert refusal.rule == "run.money"
+    assert "used 1 of 1 of money, and this call costs 0.50" in refusal.reason
+    assert refusal.facts["price"] == 0.5
 
 
 def test_active_time_runs_while_a_call_does_and_a_little_beyond() -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from fuseboard import approvals, windows
 from fuseboard.config.guards import Loops, Milestone
 from fuseboard.events import Ancestor, CallProposed, CallReturned, Finding, ToolListed
+from fuseboard.loops.found import Found
 from fuseboard.loops.ladder import ANSWERS, WAITS, ladder_key
 from fuseboard.policies import loops
 from fuseboard.policies.loops import LoopPolicy
@@ -80,6 +81,17 @@ def test_the_fifth_is_not_made_and_gets_the_answer_that_is_there() -> None:
     assert verdict.answer == "d3"
     assert verdict.rule == "loops.repeat"
     assert verdict.facts["calls"] == ["d0", "d1", "d2", "d3"]
+    assert verdict.facts["stop"] == Loops().repeat_stop
+    assert "for the 4th time" in verdict.reason
+    assert "(stopped at 5)" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "stop"),
+    [("repeat", 5), ("cycle", 5), ("poll", 24), ("barren", 16), ("stale", 16), ("drought", 24), ("novelty", 36)],
+)
+def test_every_refusal_names_the_number_that_it_is_made_by(kind: str, stop: int) -> None:
+    assert POLICY._stop(Found(kind, "f", 4.0, (), "")) == stop
 
 
 def test_each_refusal_is_firmer_and_a_person_comes_last() -> None:

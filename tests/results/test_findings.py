@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from fuseboard.breakers.tails import tool_key
 from fuseboard.errors import (
+    UpstreamCutShort,
     UpstreamFault,
     UpstreamGarbled,
     UpstreamLost,
@@ -159,6 +160,7 @@ def test_what_came_back(reply: Reply, said: Truth, weight: float, whose: str) ->
     ("fault", "said", "weight", "whose"),
     [
         (UpstreamTimeout("u", "late"), Truth.TIMEOUT, 1, "upstream"),
+        (UpstreamCutShort("u", "late"), Truth.TIMEOUT, 0, "caller"),
         (UpstreamLost("u", "gone"), Truth.LOST, 1, "upstream"),
         (UpstreamUnreachable("u", "down"), Truth.OUTAGE, 1, "upstream"),
         (UpstreamThrottled("u", "HTTP 429"), Truth.THROTTLED, 0, ""),

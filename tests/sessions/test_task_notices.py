@@ -10,11 +10,13 @@ from typing import Any
 import anyio
 import pytest
 
+from fuseboard.cleaning.result import Cleaner
 from fuseboard.era import Era
 from fuseboard.ports import Reply
 from fuseboard.sessions.task_notices import TaskNotices
 from fuseboard.tasks import Holder
-from support.fake_server import Asked, FakeServer, FakeTool, result
+from support.fake_server import Asked, FakeServer, FakeTool, answers, result
+from support.leaks import OPEN, SECRETS
 from support.links import CallScope
 from support.playbook import FakeClient, Play, playing
 from support.virtual_time import anyio_backend
@@ -172,3 +174,18 @@ async def test_what_else_a_scope_knows_is_still_known() -> None:
         assert getattr(scope, "shoe_size", None) is None
         scope.stream()
         scope.release()
+
+
+async def test_the_error_that_came_of_a_task_is_passed_on_clean_and_recorded() -> None:
+    lab = Lab()
+    error = {"code": -32000, "message": "bad\u202e plainsecret0123456789"}
+    lab.acts["tasks/get"] = answers({"taskId": "t-1", "status": "failed", "error": error})
+    async with playing(lab, cleaner=Cleaner(OPEN, SECRETS)) as play:
+        client = await play.connect(era=Era.STATELESS)
+        await client.call("brew")
+        for _ in range(2):
+            state = await client.request("tasks/get", {"taskId": "t-1"})
+            assert state["error"]["message"] == "bad «secret»"
+            assert (state["taskId"], state["status"]) == ("t-1", "failed")
+        checks = [check for check in play.concluded[-1].checks if check["policy"] == "output"]
+        assert checks[0]["facts"]["counts"] == {"bidi": 1, "own secret": 1}

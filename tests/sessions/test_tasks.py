@@ -14,7 +14,9 @@ from fuseboard.era import Era
 from fuseboard.errors import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from fuseboard.pipeline import Fuses
 from fuseboard.ports import Reply, Result
+from fuseboard.revocation import Revocation, gate
 from fuseboard.sessions.tasks import LIST_BYTES
+from fuseboard.state import EMPTY
 from fuseboard.upstreams.listing import LIST_TIMEOUT_S
 from support.fake_server import Asked, FakeServer, FakeTool, answers, fails, result
 from support.playbook import FakeClient, Play, RpcError, playing
@@ -178,6 +180,23 @@ async def test_a_result_that_is_fetched_again_is_recorded_once(era: Era) -> None
         id = await begin(client)
         assert await finish(client, id) == await finish(client, id)
         assert [truth for _, truth in history(play)] == ["task", "ok"]
+
+
+@pytest.mark.parametrize("era", Era)
+async def test_what_was_taken_back_since_the_first_delivery_is_not_delivered_again(era: Era) -> None:
+    server = lab()
+    del server.tools["brew"].definition["outputSchema"]
+    fuses = Fuses(RunLimits.model_validate({"pause_at": None}), PrincipalLimits(), ())
+    async with playing(server, fuses=fuses) as play:
+        client = await play.connect(era)
+        id = await begin(client)
+        assert (await finish(client, id))["content"] == DONE["content"]
+        at = play.board.now()
+        standing_now = [gate([Revocation("v-1", "lab", at, "ida")])]
+        assert await play.store.commit(standing_now, EMPTY, None, at=at)
+        refused = await finish(client, id)
+        assert refused["_meta"]["fuseboard/decision"]["rule"] == "revoked.result"
+        assert "tea" not in json.dumps(refused["content"])
 
 
 async def test_the_error_of_a_task_is_what_came_of_it() -> None:

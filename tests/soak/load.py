@@ -52,7 +52,9 @@ class Load:
             for _ in range(self.rng.randint(1, 6)):
                 await self._call_stateless(one, *self._work())
         async with wire(self.world.wide) as other:
-            headers, body = modern(1, "tools/call", {"name": f"{self._raw()}__hang", "arguments": {}})
+            headers, body = modern(
+                1, "tools/call", {"name": f"{self._raw()}__hang", "arguments": {"for": self._number()}}
+            )
             await other.send("POST", "/mcp", headers, body)
             await anyio.sleep(0.1)
             self.tally.abandoned += 1
@@ -101,7 +103,11 @@ class Load:
         async with wire(self.world.narrow) as calls, wire(self.world.narrow) as standing:
             session = await self._open(calls, "http")
             await standing.send("GET", "/mcp", {**session, "Accept": "text/event-stream"})
-            params = {"name": "progress", "arguments": {"times": FLOOD_STEPS}, "_meta": {"progressToken": 1}}
+            params = {
+                "name": "progress",
+                "arguments": {"times": FLOOD_STEPS, "for": self._number()},
+                "_meta": {"progressToken": 1},
+            }
             self.tally.abandoned += 1
             await calls.send("POST", "/mcp", session, frame(1, "tools/call", params))
             await anyio.sleep(2)
@@ -123,7 +129,7 @@ class Load:
         """The child of stdio dies in the middle of a call."""
         self.tally.disturbed(anyio.current_time())
         async with wire(self.world.wide) as one:
-            headers, body = modern(1, "tools/call", {"name": "child__die", "arguments": {}})
+            headers, body = modern(1, "tools/call", {"name": "child__die", "arguments": {"for": self._number()}})
             answer = await one.ask("POST", "/mcp", headers, body)
             message = await _whole(one, answer)
             self.tally.answer(message, "", at_s=anyio.current_time())
@@ -155,16 +161,20 @@ class Load:
         return self.rng.choice(["child", "modern"])
 
     def _work(self) -> tuple[str, dict[str, Any], str]:
-        """A call, and what its answer holds."""
+        """A call, and what its answer holds.
+
+        No two are alike: where the server hangs up on one, nobody knows what it did, and its like would rightly be
+        refused from then on.
+        """
         text = f"n{self._number()}"
         return self.rng.choice(
             [
                 (f"{self._raw()}__echo", {"text": text}, text),
                 ("sdk__echo", {"text": text}, text),
-                ("sdk__count", {"to": 5}, "counted"),
-                (f"{self._raw()}__progress", {"times": 5}, "done"),
-                (f"{self._raw()}__log", {"times": 5}, "done"),
-                (f"{self._raw()}__big", {"bytes": 100_000}, "xxx"),
+                ("sdk__count", {"to": 5, "for": text}, "counted"),
+                (f"{self._raw()}__progress", {"times": 5, "for": text}, "done"),
+                (f"{self._raw()}__log", {"times": 5, "for": text}, "done"),
+                (f"{self._raw()}__big", {"bytes": 100_000, "for": text}, "xxx"),
             ]
         )
 
@@ -175,7 +185,9 @@ class Load:
             raise Refused(f"initialize: HTTP {answer.status} {json.dumps(message)[:120]}")
         self.tally.sessions[kind] += 1
         session = {"Mcp-Session-Id": answer.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
-        await one.ask("POST", "/mcp", session, frame(None, "notifications/initialized"))
+        said = await one.ask("POST", "/mcp", session, frame(None, "notifications/initialized"))
+        if said.status != 202:
+            raise Refused(f"initialized: HTTP {said.status}")
         return session
 
     async def _call(self, one: Wire, session: dict[str, str], name: str, arguments: Any, wanted: str) -> None:

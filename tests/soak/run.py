@@ -50,7 +50,7 @@ THREADS: Final = 2
 """More of them at the end: the pool that resolves names and reads files may have woken."""
 
 WARM_S: Final = 2.0
-SETTLE_S: Final = 3 * SESSION_IDLE_S + 2 * IDLE_S + 2.0
+SETTLE_S: Final = 2 * SESSION_IDLE_S + 2 * IDLE_S + 3.0
 """From the last client's end until the sessions that were abandoned have been idle for too long, and then the kept
 connections to the upstreams."""
 

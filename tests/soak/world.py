@@ -19,7 +19,9 @@ SUPPORT: Final = Path(__file__).parents[1] / "support"
 SDK_SERVER: Final = [sys.executable, str(SUPPORT / "sdk_server.py"), "http"]
 RAW: Final = [sys.executable, str(SUPPORT / "raw_upstream.py"), "--log", "/dev/null"]
 
-SESSION_IDLE_S: Final = 1
+SESSION_IDLE_S: Final = 4
+"""Longer than a client here may come to wait for its turn on a busy machine, between two calls of one session."""
+
 SESSIONS: Final = 400
 """Few, so that sessions which are never freed soon show as refusals."""
 

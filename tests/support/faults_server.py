@@ -2,8 +2,9 @@
 
     faults_server.py (--stdio | --port PORT) --effects FILE
 
-It speaks both eras, and answers over HTTP by JSON where the fault is not about streams. Without any library: what it
-sends is no valid HTTP, JSON or MCP where that is the fault. ``--effects`` gets a line for each call that took effect.
+With a port it speaks Streamable HTTP on /mcp and HTTP+SSE on /sse. It speaks both eras, and answers over HTTP by JSON
+where the fault is not about streams. Without any library: what it sends is no valid HTTP, JSON or MCP where that is the
+fault. ``--effects`` gets a line for each call that took effect.
 """
 
 from __future__ import annotations
@@ -110,6 +111,30 @@ class HttpWay(Way):
         self._writer.transport.abort()
 
 
+class SseWay(Way):
+    """What is asked comes by a POST, ``asked``, and what is answered goes down the one stream of ``writer``."""
+
+    def __init__(self, writer: asyncio.StreamWriter, asked: HttpWay) -> None:
+        super().__init__(writer.write)
+        self._stream = HttpWay(writer)
+        self._asked = asked
+
+    def answer(self, frame: bytes) -> None:
+        self.piece(b"event: message\ndata: %b\n\n" % frame)
+
+    def status(self, status: int, headers: bytes, body: bytes, id: bytes) -> None:
+        self._asked.whole(status, headers, body)
+
+    def begin(self) -> None:
+        self.piece(b"data: ")
+
+    def piece(self, data: bytes) -> None:
+        self._stream.piece(data if data != b"\n" else b"\n\n")
+
+    def cut(self) -> None:
+        self._stream.cut()
+
+
 class Call:
     def __init__(self, server: Server, message: dict[str, Any], way: Way) -> None:
         self.server, self.way = server, way
@@ -182,6 +207,12 @@ class Call:
     async def wrong_id(self) -> None:
         self.way.answer(b'{"jsonrpc":"2.0","id":"who?","result":{"content":[]}}')
 
+    async def wrong_id_on_a_stream(self) -> None:
+        """The same, and where an answer has a stream of its own that ends with it."""
+        self.way.event(b'{"jsonrpc":"2.0","id":"who?","result":{"content":[]}}')
+        if self.way.streams:
+            self.way.piece(b"")
+
     async def lost_after_effect(self) -> None:
         with self.server.effects.open("a") as file:
             file.write("done\n")
@@ -205,9 +236,13 @@ FAULTS: dict[str, Callable[[Call], Awaitable[None]]] = {
     "no_block": Call.no_block,
     "bad_value": Call.bad_value,
     "wrong_id": Call.wrong_id,
+    "wrong_id_on_a_stream": Call.wrong_id_on_a_stream,
     "lost_after_effect": Call.lost_after_effect,
     "crash": Call.crash,
 }
+BY_STATUS = (b'"limit"', b'"limit_without_a_span"', b'"limit_in_json"', b'"status_500"')
+"""Faults that are the status of the very message: over HTTP+SSE it is not accepted."""
+
 CELSIUS = {"type": "object", "properties": {"celsius": {"type": "number"}}, "required": ["celsius"]}
 
 
@@ -215,6 +250,8 @@ class Server:
     def __init__(self, effects: Path) -> None:
         self.effects = effects
         self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.streams: dict[bytes, asyncio.StreamWriter] = {}
+        """Of HTTP+SSE, by the name that its messages come to."""
 
     def take(self, frame: bytes, way: Way) -> asyncio.Task[None] | None:
         message = json.loads(frame)
@@ -303,6 +340,10 @@ async def _one(server: Server, reader: asyncio.StreamReader, writer: asyncio.Str
         headers[name.lower()] = value.strip()
     body = await reader.readexactly(int(headers.get(b"content-length", 0)))
     way = HttpWay(writer)
+    if line.startswith(b"GET /sse"):
+        return await _stream(server, reader, writer)
+    if line.startswith(b"POST /messages/"):
+        return await _post(server, line.split()[1].rpartition(b"/")[2], body, way)
     if not line.startswith(b"POST"):
         way.whole(405, b"", b"")
         return True
@@ -317,6 +358,26 @@ async def _one(server: Server, reader: asyncio.StreamReader, writer: asyncio.Str
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await one
     return not gone.done() or gone.cancelled()
+
+
+async def _stream(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """HTTP+SSE: the one stream of a client, until it goes."""
+    name = b"%d" % len(server.streams)
+    server.streams[name] = writer
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+    HttpWay(writer).piece(b"event: endpoint\ndata: /messages/%b\n\n" % name)
+    await _gone(reader)
+    return False
+
+
+async def _post(server: Server, name: bytes, body: bytes, way: HttpWay) -> bool:
+    refused = any(fault in body for fault in BY_STATUS)
+    if not refused:
+        way.whole(202, b"", b"")
+    task = server.take(body, SseWay(server.streams[name], way))
+    if task is not None and refused:
+        await task
+    return True
 
 
 async def _gone(reader: asyncio.StreamReader) -> None:

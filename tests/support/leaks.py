@@ -23,6 +23,8 @@ SECRETS = (
 OPEN = SimpleNamespace(
     max_bytes=10**9,
     invisible="strip",
+    arguments="clean",
+    phrases="off",
     redact=("secrets",),
     links=SimpleNamespace(allow=("*",)),
     media="check",

@@ -28,6 +28,8 @@ from fuseboard.claims import Claims
 from fuseboard.cleaning.result import Cleaner
 from fuseboard.config import Rule
 from fuseboard.config.conduct import Approvals
+from fuseboard.config.conduct import Quarantine as KeptFor
+from fuseboard.definitions import Wash, as_listed
 from fuseboard.entrance import Entrance
 from fuseboard.era import Era
 from fuseboard.errors import StoreUnavailable
@@ -37,7 +39,13 @@ from fuseboard.holds import Holds
 from fuseboard.identity import Identity
 from fuseboard.ids import Ids
 from fuseboard.inbox import Inbox
+from fuseboard.keeping import Keeping
+from fuseboard.opaque import Handles
+from fuseboard.pins.book import Book
+from fuseboard.pins.listed import Pinned
 from fuseboard.ports import Concluded, Entry, Origin, Proposed, Reply, Request, Result, Session
+from fuseboard.provenance import Deliveries
+from fuseboard.quarantine import Quarantine
 from fuseboard.questioning import Questioning
 from fuseboard.recording import Recorder, Redactor
 from fuseboard.runs import Runs
@@ -46,6 +54,8 @@ from fuseboard.tokens import Tokens
 from fuseboard.turns import Turns
 from fuseboard.upstreams.own import OwnTools
 from fuseboard.upstreams.upstream import Upstream
+from fuseboard.upstreams.vaulted import Vaulted
+from fuseboard.vault import Vault
 from fuseboard.wire import frames
 from support.fake_server import FakeServer
 from support.links import CallScope
@@ -62,6 +72,9 @@ HANDSHAKE: Final = "2025-11-25"
 
 TOKENS: Final = Tokens(b"the key of a play")
 """Makes and reads the run tokens of every play."""
+
+VAULTED_BYTES: Final = 2000
+"""``output.max`` of a play that has a vault: its tests give their cleaner the same."""
 
 IDLE_S: Final = 1800.0
 """After how long an upstream session that no client holds is closed for doing nothing."""
@@ -230,17 +243,23 @@ async def playing(
     page: str | None = None,
     notices: tuple[Callable[[Approval], None], ...] = (),
     cleaner: Cleaner | None = None,
+    vault: Vault | None = None,
+    pins: Book | None = None,
 ) -> AsyncIterator[Play]:
     """A board in front of the servers; ``rules``, ``default``, ``mode`` as in a configuration, ``fuses`` its limits.
 
-    Fuses with a ``checkpoint`` offer that tool. ``policies`` judge in place of all of that.
+    Fuses with a ``checkpoint`` offer that tool. ``policies`` judge in place of all of that. With a ``vault`` what
+    the model does not get is kept. With ``pins`` its definitions are held against them, and shown as ``cleaner`` leaves
+    them.
     """
     kept = store or MemoryStore()
     counter = iter(range(1 << 30))
     ids = Ids(lambda bits: next(counter))
     async with anyio.create_task_group() as tasks:
+        keeping = _keeping(vault, kept, fuses) if vault is not None else None
+        compiled = compile_rules([Rule.model_validate(rule) for rule in rules], default)
         exchange = Exchange(
-            policies or pipeline.standard(compile_rules([Rule.model_validate(rule) for rule in rules], default), fuses),
+            policies or pipeline.standard(compiled, fuses),
             kept,
             Recorder(arguments="full", config="test", redact=Redactor(())),
             ids,
@@ -249,6 +268,8 @@ async def playing(
             holds=_holds(approvals, kept, page, notices),
             retries=fuses.retries if fuses is not None else None,
             cleaner=cleaner,
+            keeping=keeping,
+            deliveries=Deliveries(kept, (), compiled.traces) if fuses is not None and fuses.flow is not None else None,
             entrance=Entrance(
                 Bulkheads({server.alias: server.facts for server in servers}),
                 Turns(kept, _clock, tasks) if fuses is not None and fuses.locks else None,
@@ -256,15 +277,24 @@ async def playing(
                 enforce=mode == "enforce",
             ),
         )
-        upstreams = {server.alias: _upstream(server, len(servers)) for server in servers}
+        upstreams = {server.alias: _upstream(server, len(servers), pins, cleaner) for server in servers}
         identity = Identity(Runs(ids.run), Claims(TOKENS), kept, lambda bits: next(counter))
         offered = fuses is not None and fuses.checkpoint is not None and fuses.checkpoint.offer
         own = OwnTools(_clock) if offered else None
-        board = Board(upstreams, exchange, identity, tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S, own=own)
+        vaulted = Vaulted(keeping.quarantine, _clock, most_bytes=VAULTED_BYTES) if keeping is not None else None
+        board = Board(
+            upstreams, exchange, identity, tasks, _clock, seal=HmacSeal(), idle_s=IDLE_S, own=own, vaulted=vaulted
+        )
         with anyio.fail_after(PATIENCE_S):
             yield Play(board, servers, kept)
             await board.close()
         tasks.cancel_scope.cancel()
+
+
+def _keeping(vault: Vault, store: MemoryStore, fuses: pipeline.Fuses | None) -> Keeping:
+    settings = KeptFor()
+    handles = Handles(vault, _clock, settings) if fuses is not None and fuses.opaque else None
+    return Keeping(vault, Quarantine(vault, store, _clock, settings), handles, settings, rests=True)
 
 
 def _clock() -> float:
@@ -288,5 +318,14 @@ def _holds(
     )
 
 
-def _upstream(server: FakeServer, count: int) -> Upstream:
-    return Upstream(server.alias, server.facts, server.connect, prefixed=count > 1, scoped=server.scoped, clock=_clock)
+def _upstream(server: FakeServer, count: int, pins: Book | None, cleaner: Cleaner | None) -> Upstream:
+    return Upstream(
+        server.alias,
+        server.facts,
+        server.connect,
+        prefixed=count > 1,
+        scoped=server.scoped,
+        clock=_clock,
+        pins=Pinned(pins.shelf(server.alias, "fake")) if pins is not None else None,
+        lists=Wash(server.alias, cleaner, most_bytes=8000) if pins is not None and cleaner is not None else as_listed,
+    )

@@ -37,6 +37,21 @@ async def test_it_finds_out_era_server_and_tools(era: Era) -> None:
         assert here.upstream.health.state == "up"
 
 
+@pytest.mark.parametrize("era", Era)
+async def test_all_its_definitions_come_as_they_are_written_where_they_are_wanted(era: Era) -> None:
+    server = FakeServer("u", FakeTool("a"), FakeTool("b"), eras={era})
+    server.page_size = 1
+    server.acts["prompts/list"] = answers(Result(b'{"prompts":[{ "name":"p", "x":1.10 }]}'))
+    server.acts["resources/templates/list"] = fails(-32601, "Method not found")
+    async with seating(server) as here:
+        assert (await probe(here)).definitions == {}
+    async with seating(server) as here:
+        found = await inspection.probe(here.upstream, here.shared, at=AT, whole=True)
+        assert [name for name, _ in found.definitions["tools"]] == ["a", "b"]
+        assert found.definitions["prompts"] == [("p", b'{ "name":"p", "x":1.10 }')]
+        assert found.definitions["resourceTemplates"] == []
+
+
 async def test_the_newest_era_is_taken_where_both_are_spoken() -> None:
     async with seating(FakeServer("u")) as here:
         assert (await probe(here)).era is Era.STATELESS

@@ -74,7 +74,7 @@ async def test_a_person_acts_on_the_run_that_a_refusal_named_while_the_proxy_run
     refused = Answer("no", decision={"run": "r-7", "verdict": "hold"}, failed=True)
     taken: list[Step] = []
 
-    async def take(client: Client, step: Look | Call, before: Answer) -> Answer:
+    async def take(client: Client, step: Look | Call, before: Answer, told: str) -> Answer:
         taken.append(step)
         await client.list_tools()  # it still serves
         return refused

@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 from fuseboard.adapters.demo.chapters import CHAPTERS
+from fuseboard.adapters.demo.servers.web import ADDRESS, TAKER
 from fuseboard.adapters.demo.story import Back, Call, Verb, steps_of
 
 STEPS = steps_of(CHAPTERS)
@@ -45,7 +46,15 @@ def test_each_of_the_four_failures_is_stopped_and_the_trace_says_why() -> None:
     stops = {"loops.repeat", "retries.per_call", "effects.unknown", "run.breaker", "locks.cycle"}
     assert stops <= {call.ends.rule for call in CALLS}
     explained = [step.said[0] for step in STEPS if isinstance(step, Verb) and step.words[0] == "trace"]
-    assert explained == ["repeat", "locks.cycle", "effects.unknown", "run.breaker"]
+    assert explained[:4] == ["repeat", "locks.cycle", "effects.unknown", "run.breaker"]
+
+
+def test_a_poisoned_page_is_named_when_what_it_asks_for_is_stopped() -> None:
+    steps = CHAPTERS[-1].steps
+    held = next(step for step in steps if isinstance(step, Call) and step.ends.rule == "flow.copied")
+    assert held.arguments["to"] == TAKER
+    assert [step.arguments["url"] for step in steps if isinstance(step, Call) and "url" in step.arguments] == [ADDRESS]
+    assert [step.said for step in steps if isinstance(step, Verb)] == [("web__read_page",)]
 
 
 def test_a_call_that_is_made_aside_is_waited_for_in_its_chapter() -> None:

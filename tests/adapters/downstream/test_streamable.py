@@ -144,6 +144,37 @@ async def test_an_idle_session_ends_but_not_one_that_is_listened_to_or_at_work()
         assert (await works.ask(frame(4, "ping"))).status == 200
 
 
+async def test_a_session_whose_opening_took_long_has_not_been_idle_meanwhile() -> None:
+    gateway = FakeGateway()
+    answered_at: list[float] = []
+
+    async def slow(request: Request, scope: Scope) -> Reply:
+        await anyio.sleep(0.01)
+        answered_at.append(anyio.current_time())
+        return result(INITIALIZED)
+
+    gateway.acts["initialize"] = slow
+    limits = Limits(session_idle_s=1000)
+    async with serving(gateway, limits=limits) as served:
+        client = await served.open()
+        served.edge.sweep(answered_at[0] + limits.session_idle_s)
+        assert (await client.ask(frame(2, "ping"))).status == 200
+
+
+async def test_a_message_that_is_still_coming_when_its_session_ends_is_not_handled() -> None:
+    gateway = FakeGateway()
+    body = frame(2, "ping")
+    async with serving(gateway) as served, served.wire() as wire:
+        client = await served.open()
+        length = {"Content-Length": str(len(body))}
+        await wire.send("POST", "/mcp", {**client.headers, **length, "Expect": "100-continue"}, b"")
+        await wire.head()  # 100: the head has been taken, and the session found
+        assert (await served.ask("DELETE", "/mcp", client.headers)).status == 200
+        wire.write(body)
+        assert (await wire.answer()).status == 404
+    assert [request.method for request in gateway.requests] == ["initialize"]
+
+
 async def test_notifications_reach_the_session_in_order_and_are_acknowledged() -> None:
     gateway = FakeGateway()
     async with serving(gateway) as served:

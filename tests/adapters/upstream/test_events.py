@@ -116,6 +116,29 @@ def test_an_event_past_the_limit_is_refused(chunks: list[bytes]) -> None:
         list(map(parser.feed, chunks))
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param([b'data: {"id":7,' + b"x" * 5000 + b"\n\n"], id="in one line"),
+        pytest.param([b'data: {"id":7,'] + [b"x" * 10] * 20, id="in a line that never ends"),
+        pytest.param([b'data:{"id":7,xxxxxx\n'] * 20, id="in many lines"),
+    ],
+)
+def test_how_an_event_past_the_limit_began_is_known(chunks: list[bytes]) -> None:
+    parser = EventParser(limit_bytes=100)
+    with pytest.raises(EventTooLarge):
+        list(map(parser.feed, chunks))
+    assert parser.head().startswith(b'{"id":7,x')
+    assert len(parser.head()) <= 1024
+
+
+def test_what_is_too_large_and_no_data_has_no_head() -> None:
+    parser = EventParser(limit_bytes=100)
+    with pytest.raises(EventTooLarge):
+        parser.feed(b": " + b"x" * 200)
+    assert parser.head() == b""
+
+
 def test_the_limit_is_that_of_one_event_not_of_the_stream() -> None:
     parser = EventParser(limit_bytes=100)
     assert sum(len(parser.feed(b"data: " + b"x" * 80 + b"\n\n")) for _ in range(50)) == 50

@@ -9,7 +9,7 @@ import pytest
 
 from fuseboard.adapters.upstream.http import HttpLink
 from fuseboard.adapters.upstream.pool import HttpPool
-from fuseboard.errors import UpstreamFault, UpstreamLost, UpstreamUnreachable
+from fuseboard.errors import UpstreamFault, UpstreamGarbled, UpstreamLost, UpstreamUnreachable
 from fuseboard.ports import Failure, Result
 from support import sdk_upstream
 from support.http_upstream import Call, http_upstream
@@ -195,6 +195,11 @@ async def _other_id(call: Call) -> None:
     await call.json({"jsonrpc": "2.0", "id": 77, "result": {}})
 
 
+async def _other_id_on_a_stream(call: Call) -> None:
+    await call.stream()
+    await call.event({"jsonrpc": "2.0", "id": 77, "result": {}})
+
+
 async def _ends_early(call: Call) -> None:
     await call.stream()
     await call.event({"jsonrpc": "2.0", "method": "notifications/progress"}, id="1")
@@ -233,6 +238,7 @@ async def _refuses(call: Call) -> None:
         pytest.param(_accepted, UpstreamLost, "202 .Accepted. with nothing", id="accepted but not answered"),
         pytest.param(_half_a_frame, UpstreamLost, "sent a broken message: not JSON", id="half a frame"),
         pytest.param(_other_id, UpstreamLost, "a message that is not the response", id="somebody else's answer"),
+        pytest.param(_other_id_on_a_stream, UpstreamGarbled, "that is not the response", id="the same on a stream"),
         pytest.param(_ends_early, UpstreamLost, "ended its stream before it answered", id="the stream ends early"),
         pytest.param(_breaks_off, UpstreamLost, "ended its stream before it answered", id="the stream breaks off"),
         pytest.param(_junk_event, UpstreamLost, "sent a broken message", id="an event that is not JSON-RPC"),
@@ -255,6 +261,7 @@ async def test_a_failure_fails_its_call_and_not_the_link(
         assert fault.value.upstream == "files"
         assert link.open
         assert await link.request("tools/call", None, CallScope()) == Result(b"{}")
+        assert not link._astray, "nothing is kept of a call that is over"
 
 
 async def test_a_closed_link_sends_nothing(pool: HttpPool) -> None:

@@ -49,6 +49,10 @@ def test_what_is_over_has_no_form(changes: dict[str, str], at: float) -> None:
     assert b"<form" not in html.one(asked(**changes), "m", at=at)
 
 
+def test_one_that_is_used_has_no_arguments_to_show_and_no_heading_over_nothing() -> None:
+    assert "Arguments" not in html.one(asked(status=SPENT, arguments="", by="ana"), "m", at=0.0).decode()
+
+
 def test_a_paused_run() -> None:
     page = html.one(asked(binding=approvals.of_pause("r-1", RunState(at=1.0))), "m", at=0.0).decode()
     assert "Let run r-1 go on" in page
