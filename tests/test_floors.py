@@ -14,9 +14,9 @@ FLOORS: dict[int, str] = {
     0: "errors events policy ports stated state verdicts",
     1: "accounts ambiguity answers approvals breakers buckets budgets catalog cedar checkpoint claims cleaning "
     "config confusables continuations copies definitions effects era familiarity fingerprints fuses ids influence "
-    "keying labels lineage listings lock_names locks loops param_headers pauses petitions pins pipeline places policies "
-    "readings recording refusals rest results retries reviews revocation routing runs schemas shadowing sinks spending "
-    "tasks tokens trace_context truth vault waits windows wire",
+    "keying labels lineage listings lock_names locks loops param_headers pauses petitions pins pipeline places "
+    "policies readings recording refusals rest results retries reviews revocation routing runs schemas shadowing sinks "
+    "spending tasks tokens trace_context truth vault waits windows wire",
     2: "attaching beside bridges bulkheads coalescing deadline entrance exchange gateway holds identity inbox keeping "
     "late opaque params peer provenance quarantine questioning revoking scopes sending sessions settlement turns "
     "upstreams",
