@@ -33,7 +33,8 @@ _SHORT: Final = 3
 class Passed(msgspec.Struct, frozen=True):
     """One call, as far as it matters here.
 
-    ``withheld``: its result reached nobody. ``memory``: its tool gives back later what it was given.
+    ``withheld``: its result reached nobody. ``memory``: its tool gives back later what it was given. ``of`` is the
+    call whose result it was given out of our own vault: then ``upstream`` and ``tool`` are of that one.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Passed(msgspec.Struct, frozen=True):
     memory: bool
     root: str | None
     parent: str | None
+    of: str = ""
 
     @property
     def delivered(self) -> bool:
@@ -143,7 +145,7 @@ class _Walk:
                 self._ended(call, ended_at)
 
     def _ended(self, call: Passed, at: float) -> None:
-        if self._poisoned(call):
+        if self._poisoned(call) or (call.of and self._poisoned(msgspec.structs.replace(call, id=call.of))):
             self.results.append(call)
             self._reach(call, at, SAW, call.id)
         if any(run in self.reached for run in self._above.get(call.id, ())):

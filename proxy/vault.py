@@ -124,3 +124,10 @@ def named(uri: str) -> tuple[str, str] | None:
         if (handle := uri.removeprefix(SCHEME + place)) != uri and handle.startswith(_PREFIXES[kind]):
             return kind, handle
     return None
+
+
+def source_of(name: str) -> str | None:
+    """The call whose result is read by such a URI, or given by such a name; ``None`` where it is none of ours."""
+    uri = name.partition("?")[0]
+    found = named(uri) or named(SCHEME + uri)
+    return "d-" + found[1].partition("-")[2] if found is not None else None

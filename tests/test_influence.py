@@ -58,6 +58,17 @@ def test_what_nobody_saw_poisons_nobody(changes: dict[str, Any]) -> None:
     assert listed([page, wrote("after", at=2, ended_at=3)], "page") == []
 
 
+def test_what_comes_out_of_the_vault_poisons_whoever_reads_it() -> None:
+    calls = [
+        passed("d-page", at=0, ended_at=1, withheld=True),
+        passed("d-rest", "b", at=2, ended_at=3, of="d-page"),
+        wrote("after", "b", at=4, ended_at=5),
+    ]
+    assert listed(calls, "d-page") == ["after"]
+    assert listed(calls, "d-rest") == ["after"]
+    assert listed(calls, "d-other") == []
+
+
 def test_an_agent_that_is_called_acts_under_its_caller_s_influence() -> None:
     calls = [
         passed("early", at=0, ended_at=99, upstream="agent"),

@@ -1,6 +1,6 @@
 import pytest
 
-from fuseboard.vault import OPAQUE, QUARANTINE, RANKS, RESULT, handle_of, named, uri_of
+from fuseboard.vault import OPAQUE, QUARANTINE, RANKS, RESULT, handle_of, named, source_of, uri_of
 from support.vaulting import kept
 
 
@@ -38,3 +38,19 @@ def test_what_waits_for_a_person_goes_last() -> None:
 
 def test_a_tool_is_known_by_its_qualified_name() -> None:
     assert kept().qualified == "web__fetch"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("fuseboard://result/d-1", "d-1"),
+        ("fuseboard://result/d-1?from=7", "d-1"),
+        ("fuseboard://quarantine/q-1", "d-1"),
+        ("quarantine/q-1", "d-1"),
+        ("fuseboard://quarantine/d-1", None),
+        ("https://result/d-1", None),
+        ("fuseboard__checkpoint", None),
+    ],
+)
+def test_the_call_behind_an_address_is_known(name: str, source: str | None) -> None:
+    assert source_of(name) == source

@@ -10,9 +10,13 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
+import msgspec
+
+from fuseboard.checkpoint import UPSTREAM
 from fuseboard.errors import StoreUnavailable
 from fuseboard.influence import Passed
 from fuseboard.truth import Truth
+from fuseboard.vault import source_of
 
 _UNKNOWN: Final = "unknown"
 _FIELDS: Final = "id, run, seq, at, principal, upstream, tool, method, effect, arguments, sent, final, truth, ended_at"
@@ -24,6 +28,7 @@ FROM calls {{where}} ORDER BY at, rowid
 # Of what ended before only descent matters still: an agent that was called then may give something back later.
 _SINCE: Final = _CALLS.format(where="WHERE at >= :at OR ended_at >= :at OR ended_at IS NULL OR parent IS NOT NULL")
 _ONE: Final = _CALLS.format(where="WHERE id = ?")
+_SOURCE: Final = "SELECT upstream, tool FROM calls WHERE id = ?"
 _FIRST: Final = "SELECT min(ended_at) FROM calls WHERE upstream = ? AND tool = ? AND result_sha256 = ?"
 _SEEN: Final = "SELECT 1 FROM calls WHERE upstream = ? AND tool = coalesce(?, tool) LIMIT 1"
 
@@ -44,11 +49,11 @@ class Walkway:
 
     def since(self, at: float) -> Iterator[Passed]:
         """All that matters to what was delivered from ``at`` on."""
-        return map(_passed, self._connection.execute(_SINCE, {"at": at}))
+        return map(self._passed, self._connection.execute(_SINCE, {"at": at}))
 
     def call(self, id: str) -> Passed | None:
         row = self._connection.execute(_ONE, (id,)).fetchone()
-        return None if row is None else _passed(row)
+        return None if row is None else self._passed(row)
 
     def first(self, like: Passed) -> float | None:
         """When the same result of the same tool was delivered first."""
@@ -58,6 +63,16 @@ class Walkway:
     def knows(self, upstream: str, tool: str | None) -> bool:
         """Whether anything was ever called there."""
         return self._connection.execute(_SEEN, (upstream, tool)).fetchone() is not None
+
+    def _passed(self, row: sqlite3.Row) -> Passed:
+        """What came out of our own vault is the words of the tool that it was kept from."""
+        call = _passed(row)
+        of = source_of(call.tool) if call.upstream == UPSTREAM else None
+        if of is None:
+            return call
+        source = self._connection.execute(_SOURCE, (of,)).fetchone()
+        whose = {"upstream": source["upstream"], "tool": source["tool"]} if source is not None else {}
+        return msgspec.structs.replace(call, of=of, **whose)
 
     def __enter__(self) -> Self:
         return self

@@ -83,8 +83,9 @@ def read(raw: bytes | None) -> Lock:
     if raw is None or is_blank(raw):
         return Lock()
     try:
+        raw.decode()  # nobody looks into the definitions here, and what is no text could not be written again
         lock = _DECODER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise Unreadable(f"it cannot be read: {fault}") from None
     if lock.lock != FORMAT:
         raise Unreadable(f"found format {lock.lock}; this version reads {FORMAT}")
@@ -124,7 +125,18 @@ def _depth(raw: bytes) -> int:
 
 
 def written(lock: Lock) -> bytes:
-    """Sorted and indented; what nobody would see in a diff is escaped."""
+    """Sorted and indented; what nobody would see in a diff is escaped.
+
+    Raises:
+        Unreadable: somebody wrote a definition into it that nobody could read again.
+    """
+    try:
+        return _written(lock)
+    except RecursionError as fault:
+        raise Unreadable(f"a definition in it cannot be written: {fault}") from None
+
+
+def _written(lock: Lock) -> bytes:
     value: dict[str, Any] = {"lock": lock.lock, "servers": {}}
     for key, server in lock.servers.items():
         one = value["servers"][key] = {"identity": msgspec.to_builtins(server.identity)}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fuseboard.pins.canonical import digest
-from fuseboard.pins.lock import FIELDS, WORDS, Identity, Lock, Server, Unreadable, accepted, read, written
+from fuseboard.pins.lock import FIELDS, WORDS, Accepted, Identity, Lock, Server, Unreadable, accepted, read, written
 
 
 def lock(*names: str, raw: bytes = b'{"name":"x"}') -> Lock:
@@ -74,6 +76,8 @@ def test_a_file_that_is_not_there_or_empty_holds_nothing() -> None:
         (b'{"lock":2,"servers":{}}', "found format 2; this version reads 1"),
         (b'{"servers":{"u":{"tools":{"x":[{"definition":{}}]}}}}', "sha256"),
         (b"\xff", "cannot be read"),
+        (b'{"servers":{"u":{"tools":{"x":[{"sha256":"a","definition":"\xff"}]}}}}', "cannot be read"),
+        (b'{"servers":{"u":{"tools":{"x":[{"sha256":"a","definition":%b' % (b"[" * 100_000), "cannot be read"),
     ],
 )
 def test_what_is_something_else_is_not_taken_for_an_empty_one(raw: bytes, said: str) -> None:
@@ -83,3 +87,16 @@ def test_what_is_something_else_is_not_taken_for_an_empty_one(raw: bytes, said: 
 
 def test_every_kind_has_a_word() -> None:
     assert tuple(WORDS) == FIELDS
+
+
+@pytest.mark.parametrize("depth", [900, 960, 980, 990, 995, 999])
+def test_what_somebody_wrote_too_deep_is_said_and_breaks_nothing(depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    with suppress(Unreadable):  # read or not, written or not: never anything else
+        written(read(b'{"servers":{"u":{"tools":{"x":[{"sha256":"a","definition":%b}]}}}}' % deep))
+
+
+def test_what_is_too_deep_to_be_written_is_said() -> None:
+    entry = Accepted("a", msgspec.Raw(b"[" * 100_000))
+    with pytest.raises(Unreadable, match="cannot be written"):
+        written(Lock(servers={"u": Server(tools={"x": (entry,)})}))

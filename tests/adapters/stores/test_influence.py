@@ -63,6 +63,25 @@ def test_what_was_delivered_is_told_from_what_was_not(ledger: Walkway, id: str, 
     assert (call.delivered, call.truth, call.memory) == (delivered, truth, False)
 
 
+@pytest.mark.parametrize(
+    ("name", "of"),
+    [("fuseboard://result/d-1?from=900", "d-1"), ("fuseboard://quarantine/q-3", "d-3"), ("quarantine/q-3", "d-3")],
+)
+def test_what_came_out_of_the_vault_is_whose_words_it_is(ledger: Walkway, tmp_path: Path, name: str, of: str) -> None:
+    record(
+        tmp_path / "ledger.db",
+        proposed("d-7", at=BEGAN + 9, upstream="fuseboard", tool=name),
+        concluded("d-7", at=BEGAN + 10),
+        proposed("d-8", at=BEGAN + 9, upstream="fuseboard", tool="fuseboard__checkpoint"),
+    )
+    read, source, own = ledger.call("d-7"), ledger.call(of), ledger.call("d-8")
+    assert read is not None
+    assert source is not None
+    assert own is not None
+    assert (read.of, read.upstream, read.tool, read.delivered) == (of, "github", source.tool, True)
+    assert (own.of, own.upstream) == ("", "fuseboard")
+
+
 def test_the_same_result_is_found_where_it_came_first(ledger: Walkway) -> None:
     call = ledger.call("d-1")
     assert call is not None
