@@ -215,7 +215,7 @@ class Exchange:
         if self.entrance is not None:
             await self.entrance.ended(run.id)
         keys = (run_key(run.id), milestones_key(run.id), state_key(run.id), checkpoint_key(run.id), label_key(run.id))
-        behaviour = (window_key(run.id), ladder_key(run.id))
+        behaviour = (window_key(run.id), ladder_key(run.id), label_key(run.id))
         with suppress(StoreUnavailable):
             # What its calls called may still call in its name, and must find it as it was: spent, paused or stopped.
             ttl_s = ENDED_S + KEPT_S if run.lent else ENDED_S

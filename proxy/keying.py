@@ -14,7 +14,8 @@ from fuseboard.policy import Policy
 
 _Policies: TypeAlias = tuple[Policy, ...]
 
-_REMEMBERED: Final = 1024
+_REMEMBERED: Final = 256
+"""Some hundreds of bytes each, and a visitor who comes once leaves two."""
 
 
 class Keying:

@@ -94,7 +94,7 @@ def test_what_is_remembered_is_bounded() -> None:
     keying = Keying((alike,))
     for number in range(3000):
         keying.of(replace(call(), run=f"r{number}"))
-    assert len(keying) <= 1024
+    assert len(keying) <= 256
     assert keying.of(replace(call(), run="r1")) == ("a",)
 
 

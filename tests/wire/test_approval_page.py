@@ -63,8 +63,9 @@ class Desk:
 
 @asynccontextmanager
 async def desk(folder: Path, **approvals: Any) -> AsyncIterator[Desk]:
-    # What is still asked when the test is over need not be answered.
-    config = configuration(folder, more={"limits": {"drain": "100ms"}}, **({"via": ["web"]} | approvals))
+    # What is still asked when the test is over need not be answered. What the page shows is to be hostile indeed.
+    more = {"limits": {"drain": "100ms"}, "output": {"arguments": "keep"}}
+    config = configuration(folder, more=more, **({"via": ["web"]} | approvals))
     async with browsing(folder) as browser, served(config, folder) as proxy:
         yield Desk(proxy, browser, folder)
 

@@ -29,7 +29,8 @@ def configuration(folder: Path, count: int, **checkpoint: Any) -> dict[str, Any]
     run = {"calls": 4, "pause_at": "50%", "rate": None}
     servers = {f"s{number}": {"command": program, "args": arguments} for number in range(count)}
     approvals = {"via": ["web", "cli"], "timeout": "1s", "ask_above": None}
-    return {"servers": servers, "run": run, "checkpoint": checkpoint, "approvals": approvals}
+    output = {"arguments": "keep"}  # what the reviewer is shown is to be hostile indeed
+    return {"servers": servers, "run": run, "checkpoint": checkpoint, "approvals": approvals, "output": output}
 
 
 @pytest.mark.parametrize(("sdk_era", "count"), [("legacy", 1), ("auto", 2)])
