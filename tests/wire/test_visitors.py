@@ -28,8 +28,8 @@ AT_ONCE = 8
 AT_REST = 40
 """Descriptors of a proxy without clients: some twenty of its own, and the pooled connections to its upstream."""
 GROWTH_KB = 2_600
-"""Over all visitors after the warm ones: 5 KB each, of which 4 are what is known of a run for a minute after its end, and
-go then. Objects of ours are counted one by one; this is for all else."""
+"""Over all visitors after the warm ones: 5 KB each. Of these 4 are what is known of a run for a minute after its end,
+and go then. Objects of ours are counted one by one; this is for all else."""
 
 OPEN_SESSIONS = 200
 SESSION_KB = 50
