@@ -8,7 +8,8 @@ in the file, and from then on the file lends anew.
 After kill -9 the lease is found where the reservations of calls are found, and is charged as they are: in full, when
 its time is over, and marked as lapsed. So an account is never charged too little, and too much by one lease at most:
 four calls, twice as many each time that they were not enough, up to two hundredths of each ceiling where that is more,
-but never more than an eighth and never beyond the ceiling.
+but never more than an eighth and never beyond the ceiling. Where what is used counts for a window only, what a lease
+stood for counts from the lease's end, and not from when the calls' own holds would have been over.
 A budget of a few calls has no lease, and waits each time. A second without a commit gives the lease back, and so does
 an orderly end: what nobody uses a crash does not charge.
 

@@ -50,6 +50,7 @@ class Call:
 
     def __init__(self, id: str, at: float) -> None:
         self.id = id
+        self.began_at = at
         self.until = at + _HOLD_S
         self.granted = False
         self.took: dict[str, float] | None = None
@@ -58,7 +59,8 @@ class Call:
 
     def least(self, key: str, unit: str, at: float) -> float:
         window_s = _WINDOWS[key]
-        ended_at = self.until if self.took is None else self.ended_at
+        # What a lease stood for is charged as soon as the lease is over, which is after the call began.
+        ended_at = self.began_at if self.took is None else self.ended_at
         if not self.granted or (window_s is not None and not _counts(ended_at, at, window_s)):
             return 0
         return _HOLDS[unit] if self.took is None else self.took[unit]
