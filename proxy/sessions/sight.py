@@ -15,6 +15,7 @@ from fuseboard.state import EMPTY
 from fuseboard.upstreams.seats import Seat
 from fuseboard.upstreams.upstream import Upstream
 from fuseboard.verdicts import Deny
+from fuseboard.wire import splice
 
 _log = logging.getLogger("fuseboard.session")
 
@@ -86,6 +87,7 @@ class Sight:
         return found
 
     def _judge(self, kind: Kind, upstream: Upstream, page: bytes, caller: Caller, key: _Key) -> Shown:
+        page = splice.unambiguous(page)  # it goes out as it came, and clients read twins as they please
         shown = self._tools if kind is TOOLS else self._others
         return show(
             kind,

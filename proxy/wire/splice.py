@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -55,3 +56,16 @@ def with_fields(object_: bytes | None, **changed: Any) -> bytes:
     changes = fields(object_)
     changes.update({name: raw(value) for name, value in changed.items()})
     return join(changes)
+
+
+def unambiguous(object_: bytes) -> bytes:
+    """The very same object where no key stands in it twice; else with the last of each, which is what we read ourselves.
+
+    A reader that takes the first would see what nobody judged (RFC 8259, 4). A value that was left out makes the
+    joined object shorter: only then is it worth a parse.
+    """
+    joined = join(fields(object_))
+    if len(joined) == len(object_):
+        return object_
+    keys = [key for key, _ in json.loads(object_, object_pairs_hook=list)]
+    return joined if len(keys) != len(set(keys)) else object_

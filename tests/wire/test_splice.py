@@ -72,3 +72,25 @@ def test_all_fields_but_the_changed_one_mean_what_they_meant(before: dict[str, A
 )
 def test_whether_meta_may_be_there(params: bytes, may: bool) -> None:
     assert splice.may_hold_meta(params) is may
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b'{"tools":[1],"tools":[2]}',
+        b'{"tools":[1], "tools":[2]}',
+        b'{"\\u0074ools":[1],"tools":[2]}',
+        b'{"tools":[1],"tools":[2],"a":{"b":1,"b":2}}',
+    ],
+)
+def test_of_a_key_that_stands_twice_the_last_is_left_which_is_the_one_that_is_read(twice: bytes) -> None:
+    once = splice.unambiguous(twice)
+    assert once.startswith(b'{"tools":[2]')
+    assert once == splice.join(splice.fields(twice))
+
+
+@pytest.mark.parametrize(
+    "once", [b"{}", b'{"a":[1,2],"b":{"a":1}}', b'{ "a" : 1 ,\n"b":2 }', b'{"\\u0061":1}', b'{"a":{"b":1,"b":2}}']
+)
+def test_an_object_without_twins_is_the_very_same(once: bytes) -> None:
+    assert splice.unambiguous(once) is once
