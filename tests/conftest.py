@@ -21,6 +21,7 @@ def our_logs() -> Iterator[None]:
     for name, logger in logging.root.manager.loggerDict.items():
         if name.partition(".")[0] == "fuseboard" and isinstance(logger, logging.Logger):
             logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
     level = logging.root.level
     yield
     logging.root.setLevel(level)

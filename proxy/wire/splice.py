@@ -59,7 +59,7 @@ def with_fields(object_: bytes | None, **changed: Any) -> bytes:
 
 
 def unambiguous(object_: bytes) -> bytes:
-    """The very same object where no key stands in it twice; else with the last of each, which is what we read ourselves.
+    """The very same object where no key stands in it twice; else with the last of each, which is the one we read.
 
     A reader that takes the first would see what nobody judged (RFC 8259, 4). A value that was left out makes the
     joined object shorter: only then is it worth a parse.
