@@ -25,7 +25,8 @@ def policies(config: Config, compiled: RuleSet, *, process: str = "") -> pipelin
     fuses = fuses._replace(locks=_locks(config), agents=agents(config), breaker=config.breaker, pins=config.pins)
     facts = [facts for server in config.servers.values() for facts in server.tools.values()]
     fuses = fuses._replace(opaque=any(one.opaque for one in facts), patterns=any(one.quarantine for one in facts))
-    fuses = fuses._replace(flow=config.flow)
+    trusts = {server.trust for server in config.servers.values()} | {one.trust for one in facts if one.trust}
+    fuses = fuses._replace(flow=config.flow, mixed=len(trusts) > 1)
     fuses = fuses._replace(phrases=config.output.phrases == "signal")
     return pipeline.standard(compiled, fuses)
 

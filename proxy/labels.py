@@ -6,13 +6,13 @@ LOMAC; facts, mechanisms 1.8): a run that took in untrusted text is untrusted fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from fuseboard.events import CallProposed, Sensitivity, Tool, Trust
-from fuseboard.state import Put
+from fuseboard.events import CallProposed, CallReturned, Sensitivity, Tool, Trust
+from fuseboard.state import Push, Put
 
 POISONED: Final = "poisoned"
 """What a person took back: worse than untrusted, and no configuration says it beforehand."""
@@ -22,6 +22,12 @@ SENSITIVITIES: Final[Mapping[str, int]] = {Sensitivity.PUBLIC: 0, Sensitivity.IN
 
 MOST_ORIGINS: Final = 64
 """Past that a label names servers in place of tools."""
+
+MOST_ECHOES: Final = 256
+"""Untrusted texts of one principal that are known again wherever they come from."""
+
+ECHO_BYTES: Final = 160
+"""A shorter result, its envelope included, says what many say."""
 
 _ANY: Final = "*"
 _MEMORY_S: Final = 31_536_000.0
@@ -109,6 +115,31 @@ def label_key(run: str) -> str:
 def memory_key(principal: str, upstream: str) -> str:
     """What the memories of an upstream hold, of one principal."""
     return f"memory/{upstream}/{principal}"
+
+
+def echoes_key(principal: str) -> str:
+    """What untrusted sources told the runs of a principal, by its digest."""
+    return f"echoes/{principal}"
+
+
+def echo(event: CallReturned, known: Sequence[Any]) -> Origin | None:
+    """Where this very text came from before, of all that is ``known``; ``None`` where nobody untrusted said it."""
+    digest = _digest(event)
+    found = next((one for one in reversed(known) if one[0] == digest), None) if digest else None
+    return None if found is None else msgspec.convert(found[1], Origin)
+
+
+def echoing(event: CallReturned) -> Push | None:
+    """The write by which what an untrusted tool said is known again, ``None`` where it is too short for that."""
+    call = event.proposal
+    if not (digest := _digest(event)):
+        return None
+    origin = msgspec.to_builtins(Origin.of(call.tool, call.id, event.at))
+    return Push(echoes_key(call.caller.principal), [digest, origin], MOST_ECHOES, _MEMORY_S)
+
+
+def _digest(event: CallReturned) -> str:
+    return event.finding.digest if event.finding is not None and event.result_bytes >= ECHO_BYTES else ""
 
 
 def remembered(label: Label, key: str) -> Put:

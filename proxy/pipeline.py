@@ -94,6 +94,8 @@ class Fuses(NamedTuple):
     patterns: bool = False
     """Whether the results of any tool go to a person by what they say."""
     flow: FlowLike | None = None
+    mixed: bool = False
+    """Whether some servers or tools are trusted more than others."""
 
 
 def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
@@ -122,7 +124,7 @@ def standard(rules: RuleSet, fuses: Fuses | None = None) -> Policies:
             # beside what reads it; it judges results alone, and stands here only where it is asked for
             *((PhrasesPolicy(),) if fuses.phrases else ()),
             # beside what reads it through the event; it judges results alone
-            *((LabelsPolicy(), FlowPolicy(fuses.flow)) if fuses.flow is not None else ()),
+            *((LabelsPolicy(mixed=fuses.mixed), FlowPolicy(fuses.flow)) if fuses.flow is not None else ()),
             # late: it weighs what all the others left open
             AmbiguityPolicy(fuses.ask_above, fuses.run, rules, phrased=fuses.phrases),
         )

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fuseboard.events import CallReturned, Effect, Sensitivity, Tool, Trust
+from fuseboard.events import CallReturned, Effect, Finding, Sensitivity, Tool, Trust
 from fuseboard.labels import NOTHING, Label, Origin
 from fuseboard.policies.labels import LabelsPolicy
-from fuseboard.state import EMPTY, Put, Snapshot
+from fuseboard.state import EMPTY, Push, Put, Snapshot
 from fuseboard.verdicts import Allow
 from support.judging import call
 
@@ -91,3 +91,57 @@ def test_a_memory_gives_its_label_to_whoever_reads_it() -> None:
 def test_a_clean_memory_raises_nothing() -> None:
     assert judge(returned(NOTES)) == {}
     assert judge(returned(KEEP)) == {}
+
+
+PAGE = Finding("ok", digest="abc")
+FILE = replace(CRM, sensitivity=Sensitivity.PUBLIC)
+
+
+def heard(tool: Tool, found: Finding = PAGE, result_bytes: int = 500) -> CallReturned:
+    return CallReturned(5.0, call(tool), "ok", None, result_bytes, finding=found)
+
+
+def told(policy: LabelsPolicy, event: CallReturned, state: Snapshot = EMPTY) -> dict[str, Any]:
+    """What it writes; every key of it was read."""
+    verdict = policy.decide(event, state)
+    written = {write.key: write for write in verdict.writes}
+    assert written.keys() <= set(policy.keys(event))
+    return written
+
+
+def echoes(event: CallReturned) -> Snapshot:
+    write = told(LabelsPolicy(mixed=True), event)["echoes/ana"]
+    assert isinstance(write, Push)
+    return Snapshot({"echoes/ana": [write.item]})
+
+
+@pytest.mark.parametrize("tool", [FILE, replace(FILE, trust=Trust.TRUSTED)], ids=["internal", "trusted"])
+def test_what_somebody_untrusted_said_stays_untrusted_whoever_says_it_again(tool: Tool) -> None:
+    label = Label.of(told(LabelsPolicy(mixed=True), heard(tool), echoes(heard(WEB)))["labels/r1"].value)
+    assert label.trust == "untrusted"
+    assert "web__fetch" in label.origins
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(WEB, replace(PAGE, digest="other"), id="another text"),
+        pytest.param(WEB, replace(PAGE, digest=""), id="no text"),
+    ],
+)
+def test_other_texts_say_nothing_of_it(first: Tool, second: Finding) -> None:
+    label = Label.of(told(LabelsPolicy(mixed=True), heard(FILE, second), echoes(heard(first)))["labels/r1"].value)
+    assert label.trust == "internal"
+
+
+def test_what_many_say_is_not_remembered() -> None:
+    assert "echoes/ana" not in told(LabelsPolicy(mixed=True), heard(WEB, result_bytes=100))
+
+
+def test_what_is_known_already_is_not_written_again() -> None:
+    assert "echoes/ana" not in told(LabelsPolicy(mixed=True), heard(WEB), echoes(heard(WEB)))
+
+
+def test_where_all_are_alike_nothing_is_remembered() -> None:
+    assert "echoes/ana" not in told(LabelsPolicy(), heard(WEB))
+    assert "echoes/ana" not in LabelsPolicy().keys(heard(WEB))
