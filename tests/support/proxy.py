@@ -13,6 +13,8 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,10 +74,24 @@ class Proxy:
         """Stdout of another ``fuseboard`` command on the same state folder."""
         return (await fuseboard(*arguments, state=self.state, ok=ok)).stdout.decode()
 
+    async def knows_its_servers(self) -> None:
+        """Until it has asked each of them whether it is there. That starts children, beside those of its clients."""
+        while not await anyio.to_thread.run_sync(_answers, f"{self.base}/readyz"):  # noqa: ASYNC110  it sends no event
+            await anyio.sleep(0.02)
+
     async def trace(self) -> list[dict[str, Any]]:
         """Every ledger record, oldest first."""
         lines = (await self.cli("trace", "export")).splitlines()
         return [json.loads(line) for line in lines if line.strip()]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=10):
+            return True
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        return False
 
 
 async def fuseboard(

@@ -95,6 +95,7 @@ async def test_a_call_that_was_under_way_fails_once_and_is_not_run_again(
         served({"servers": {"m": server.section}}, tmp_path) as proxy,
         streamable(proxy.url) as client,
     ):
+        await proxy.knows_its_servers()
         ask = await client.begin("tools/call", {"name": "slow", "arguments": {"label": "one"}})
         await server.wrote("slow one")
         os.kill(server.pid, signal.SIGKILL)
@@ -194,6 +195,7 @@ async def test_a_child_that_dies_at_once_each_time_is_not_started_for_every_call
         served({"servers": {"m": server.section}}, tmp_path) as proxy,
         streamable(proxy.url) as client,
     ):
+        await proxy.knows_its_servers()
         await outcome(client, "work", "one")
         before = server.events.count("started")
         errors = [(await outcome(client, "dies", str(number)))["error"] for number in range(7)]
